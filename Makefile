@@ -1,0 +1,54 @@
+# Two targets are all a newcomer needs: `make run` and `make test`. Both set the environment up first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help setup run test test-slow test-gpu report lint bench clean
+
+help:
+	@echo "make run      set up, then train and score ExoGAN on hot Jupiters (ARGS='seed=1' adds settings)"
+	@echo "make test     set up, then run the tests"
+	@echo "make report   build reports/index.html from the records in runs/"
+	@echo "make bench    speed of the simulator against TauREx 3, and of in-painting"
+	@echo "make lint     ruff and mypy"
+	@echo "make test-slow / make test-gpu   tests that take minutes / need a CUDA device"
+
+# torch goes first: with it in place nothing pulls another build.
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,forward]'
+	touch $@
+
+setup: $(VENV)/.run
+
+run: setup
+	$(BIN)/python -m exobench method=exogan task=hotjupiter $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-gpu: $(VENV)/.dev
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+
+report: setup
+	$(BIN)/python -m exobench.report
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python bench/simulator.py --out reports/bench_simulator.json
+	OMP_NUM_THREADS=2 $(BIN)/python bench/exogan.py --out reports/bench_exogan.json
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,166 @@
+"""The command line before Hydra takes over: help, names of plugins, and errors of one line."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterable, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from exobench import registry
+from exobench.errors import ExobenchError, unknown_name
+
+GROUPS = {"method": registry.METHODS, "task": registry.TASKS}
+_MULTIRUN = ("-m", "--multirun")
+
+
+def wants_help(arguments: Sequence[str]) -> bool:
+    """Whether the user asked for help."""
+    return any(argument in ("-h", "--help") for argument in arguments)
+
+
+def help_text() -> str:
+    """What ``--help`` prints."""
+    lines = [
+        "usage: python -m exobench [method=NAME] [task=NAME] [KEY=VALUE ...] [-m]",
+        "",
+        "Trains a retrieval method on a task's shared spectra, scores it on the task's test set, and writes a record and",
+        "a page. Run it again to read the finished record; a run that was cut off goes on from where it was.",
+        "",
+        f"methods:     {', '.join(registry.names(registry.METHODS))}",
+        f"tasks:       {', '.join(registry.names(registry.TASKS))}",
+        f"experiments: {', '.join(_shipped('experiment'))}",
+        "",
+        "settings (KEY=VALUE), with their defaults:",
+        *(f"  {line}" for line in _settings_lines()),
+        "",
+        "  method.KEY=VALUE, task.KEY=VALUE  any setting of the method or task; --cfg job shows them all",
+        "  -m method=prior,exogan            one run for each value",
+        "",
+        "example: python -m exobench method=exogan task=hotjupiter budget=1e4 seed=1",
+    ]
+    return "\n".join(lines)
+
+
+def check_overrides(arguments: Sequence[str]) -> None:
+    """Checks names, keys and values before anything heavy is imported.
+
+    Raises:
+        ExobenchError: one line that names what is wrong and what is valid.
+    """
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    if any(argument.startswith("--") and argument not in _known_flags() for argument in arguments):
+        flag = next(a for a in arguments if a.startswith("--") and a not in _known_flags())
+        raise unknown_name("option", flag, _known_flags())
+    for override in overrides:
+        _check_form(override)
+    _check_choices(overrides)
+    if not any(flag in arguments for flag in _MULTIRUN):
+        _compose(overrides)
+
+
+def plugin_overrides(arguments: Sequence[str]) -> list[str]:
+    """What Hydra needs to be told of plugins: their config packages, and a node for a method without YAML."""
+    _store_generated_nodes(arguments)
+    packages = _config_packages()
+    if not packages or any("hydra.searchpath" in argument for argument in arguments):
+        return []
+    return [f"hydra.searchpath=[{','.join(f'pkg://{package}' for package in packages)}]"]
+
+
+def _known_flags() -> tuple[str, ...]:
+    return ("--multirun", "--help", "--cfg", "--resolve", "--package", "--info", "--config-dir", "--hydra-help", "--version")
+
+
+def _check_form(override: str) -> None:
+    if "=" not in override and not override.startswith("~") and override not in ("job", "hydra", "all"):
+        raise ExobenchError(f"'{override}' is no setting; write KEY=VALUE, such as method=exogan (--help lists them).")
+
+
+def _check_choices(overrides: Iterable[str]) -> None:
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in GROUPS:
+            for choice in value.split(","):
+                if choice not in registry.names(GROUPS[key]):
+                    raise unknown_name(key, choice, registry.names(GROUPS[key]))
+        elif key == "experiment" and "," not in value and value not in _experiments():
+            raise unknown_name("experiment", value, _experiments())
+
+
+def _compose(overrides: Sequence[str]) -> None:
+    from hydra import compose, initialize_config_module
+    from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    extra = plugin_overrides(overrides)
+    with initialize_config_module("exobench.conf", version_base="1.3"):
+        try:
+            compose("config", overrides=[*overrides, *extra])
+        except OverrideParseException as error:
+            raise ExobenchError(f"'{error.override}' cannot be read as KEY=VALUE: {str(error).splitlines()[0]}") from error
+        except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
+            raise _explain(overrides, error) from error
+
+
+def _explain(overrides: Sequence[str], error: Exception) -> ExobenchError:
+    """Finds the override whose key does not exist, and lists those that do."""
+    from hydra import compose
+    from omegaconf import OmegaConf
+
+    groups = [override for override in overrides if override.partition("=")[0] in (*GROUPS, "experiment")]
+    valid: Any = OmegaConf.to_container(compose("config", overrides=[*groups, *plugin_overrides(groups)]))
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if override in groups or key.startswith("hydra") or override.startswith("+"):
+            continue
+        node: Any = valid
+        for depth, part in enumerate(parts := key.split(".")):
+            if not isinstance(node, dict) or part not in node:
+                owner = ".".join(parts[:depth])
+                names = [f"{owner}.{name}" if owner else name for name in (node if isinstance(node, dict) else {})]
+                return unknown_name("setting", key, names)
+            node = node[part]
+    return ExobenchError(" ".join(str(error).split()))
+
+
+def _store_generated_nodes(arguments: Sequence[str]) -> None:
+    """A method that ships no YAML gets a node from its constructor's defaults."""
+    from hydra.core.config_store import ConfigStore
+
+    wanted = {choice for a in arguments if a.startswith("method=") for choice in a.partition("=")[2].split(",")}
+    with_yaml = _yaml_names("method")
+    for name in wanted - with_yaml:
+        ConfigStore.instance().store(group="method", name=name, node={"name": name, **registry.constructor_defaults(name)})
+    for name in {c for a in arguments if a.startswith("task=") for c in a.partition("=")[2].split(",")}:
+        if name not in _yaml_names("task"):
+            ConfigStore.instance().store(group="task", name=name, node={"name": name, **registry.builder_defaults(name)})
+
+
+def _yaml_names(group: str) -> set[str]:
+    found = set(_shipped(group))
+    for package in _config_packages():
+        folder = importlib.resources.files(package) / group
+        if folder.is_dir():
+            found |= {entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    return found
+
+
+def _config_packages() -> list[str]:
+    return [point.value for point in sorted(entry_points(group=registry.CONFIG_PACKAGES), key=lambda point: point.name)]
+
+
+def _shipped(group: str) -> list[str]:
+    folder = importlib.resources.files("exobench.conf") / group
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _experiments() -> list[str]:
+    return sorted({*_shipped("experiment"), *_yaml_names("experiment")})
+
+
+def _settings_lines() -> list[str]:
+    """The leaves of conf/config.yaml with their comments."""
+    text = (importlib.resources.files("exobench.conf") / "config.yaml").read_text(encoding="utf-8")
+    body = text.split("\nhydra:")[0].split("experiment: default\n")[1]
+    return [line for line in body.splitlines() if line.strip()]

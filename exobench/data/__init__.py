@@ -1,0 +1,7 @@
+"""The shared data set of a task: made once, read by every method."""
+
+from exobench.data.generate import ensure_split, resolve_workers, verify
+from exobench.data.recipe import DataRecipe
+from exobench.data.store import ShardedSource, ShardStore
+
+__all__ = ["DataRecipe", "ShardStore", "ShardedSource", "ensure_split", "resolve_workers", "verify"]

@@ -1,0 +1,137 @@
+"""Batches of spectra on a device: shuffled rows, fresh noise each epoch, reproducible from any step on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from exobench.data.order import EpochOrder, Pool
+from exobench.errors import ExobenchError
+from exobench.noise import NoiseModel
+from exobench.problem import Batch
+from exobench.seeds import derived_seed
+
+if TYPE_CHECKING:
+    from exobench.data.store import SplitReader
+
+Rows = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How to stream a split; see ``ShardedSource.stream``."""
+
+    batch_size: int
+    device: str
+    seed: int
+    noise: NoiseModel | None
+    start_step: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def check(self, split: str, n: int) -> None:
+        """Refuses settings that a split of n rows cannot serve.
+
+        Raises:
+            ExobenchError: naming the setting and the number that it clashes with.
+        """
+        if self.batch_size < 1 or self.start_step < 0:
+            raise ExobenchError(
+                f"batch_size={self.batch_size} must be positive and start_step={self.start_step} not negative."
+            )
+        if self.batch_size > n:
+            raise ExobenchError(f"batch_size={self.batch_size} is larger than the {split} split, which has {n} rows.")
+        if not 0 <= self.rank < self.world_size:
+            raise ExobenchError(f"rank={self.rank} must lie in 0 to world_size - 1 = {self.world_size - 1}.")
+        if self.batch_size % self.world_size:
+            raise ExobenchError(f"batch_size={self.batch_size} must be a multiple of world_size={self.world_size}.")
+
+    @property
+    def share(self) -> slice:
+        """This rank's rows of a global batch."""
+        rows = self.batch_size // self.world_size
+        return slice(self.rank * rows, (self.rank + 1) * rows)
+
+
+def batches(reader: SplitReader, settings: StreamSettings) -> Iterator[Batch]:
+    """Endless batches of a split; the settings are checked at once, the reading starts with the first batch.
+
+    Raises:
+        ExobenchError: the settings do not suit the split.
+    """
+    settings.check(reader.split, reader.n)
+    return _batches(reader, settings)
+
+
+def _batches(reader: SplitReader, settings: StreamSettings) -> Iterator[Batch]:
+    epoch, step = divmod(settings.start_step, reader.n // settings.batch_size)
+    while True:
+        noise_seed = derived_seed("noise", settings.seed, reader.split, epoch)
+        for rows, theta, depth in _epoch(reader, settings, epoch, step):
+            yield _on_device(rows, theta, depth, settings, noise_seed)
+        epoch, step = epoch + 1, 0
+
+
+def _epoch(
+    reader: SplitReader, settings: StreamSettings, epoch: int, first_step: int
+) -> Iterator[tuple[Rows, Float32, Float32]]:
+    order = EpochOrder(reader.n, reader.shard_rows, settings.seed, reader.split, epoch)
+    gather = _Gatherer(reader, order)
+    share = settings.share
+    for step in range(first_step, reader.n // settings.batch_size):
+        first = step * settings.batch_size
+        yield gather(first + share.start, first + share.stop)
+
+
+class _Gatherer:
+    """Collects the rows of an epoch in order, holding one pool at a time or, where it fits, the whole split."""
+
+    def __init__(self, reader: SplitReader, order: EpochOrder) -> None:
+        self._reader, self._order = reader, order
+        self._whole = reader.in_memory()
+        self._pool: Pool | None = None
+        self._held: tuple[NDArray[np.float64], Float32] | None = None
+
+    def __call__(self, start: int, stop: int) -> tuple[Rows, Float32, Float32]:
+        """Places start to stop of the epoch: row numbers (n,), theta (n, param), depth (n, bin)."""
+        parts = [self._part(number, within) for number, within in self._order.slices(start, stop)]
+        if len(parts) == 1:
+            return parts[0]
+        rows, theta, depth = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return rows, theta, depth
+
+    def _part(self, number: int, within: slice) -> tuple[Rows, Float32, Float32]:
+        if self._pool is None or self._pool.number != number:
+            self._held = None
+            self._pool = self._order.pool(number)
+        rows, places = self._pool.rows[within], self._pool.places[within]
+        if self._whole is not None:
+            theta, depth = self._whole
+            return rows, theta[rows].astype(np.float32), depth[rows]
+        if self._held is None:
+            parts = [self._reader.read(int(start), int(stop)) for start, stop in self._pool.blocks]
+            self._held = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        theta, depth = self._held
+        return rows, theta[places].astype(np.float32), depth[places]
+
+
+def _on_device(rows: Rows, theta: Float32, depth: Float32, settings: StreamSettings, noise_seed: int) -> Batch:
+    on_device = _to_device(torch.from_numpy(depth), settings.device)
+    if settings.noise is None:
+        x, sigma = on_device, torch.zeros_like(on_device)
+    else:
+        row_names = _to_device(torch.from_numpy(rows), settings.device)
+        x, sigma = settings.noise.add(on_device, seed=noise_seed, rows=row_names)
+    return Batch(_to_device(torch.from_numpy(theta), settings.device), x, sigma)
+
+
+def _to_device(values: torch.Tensor, device: str) -> torch.Tensor:
+    if device.startswith("cuda"):
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

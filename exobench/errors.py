@@ -1,0 +1,31 @@
+"""Errors that are the user's to mend: each message is one line that names the input and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ExobenchError(ValueError):
+    """A wrong input: shown as one line on the terminal, without a traceback."""
+
+
+class MissingDependencyError(ExobenchError):
+    """A package of an optional extra is not installed; the message names the extra."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> ExobenchError:
+    """Builds the error for a name that is not in a list.
+
+    Args:
+        kind: what was looked for, such as ``"method"``.
+        name: the name that was given.
+        valid: the names that exist.
+
+    Returns:
+        The error, to be raised by the caller; it names the nearest match and every valid name.
+    """
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return ExobenchError(f"there is no {kind} '{name}'.{hint} Valid: {', '.join(names) or 'none'}.")

@@ -1,0 +1,39 @@
+"""Scores: functions of arrays and nothing else.
+
+`ScoringInputs` holds truths and draws; `per_spectrum` turns them into arrays, one row for each spectrum; `aggregate`
+turns those, or any leading part of them, into scores with standard errors.
+"""
+
+from exobench.metrics.aggregate import aggregate
+from exobench.metrics.calibration import Verdict, calibration_verdict, coverage_band, coverage_curve
+from exobench.metrics.catalogue import METRICS, find_metric
+from exobench.metrics.cost import Cost, peak_rss_bytes
+from exobench.metrics.energy import energy_score_of_constant, energy_score_of_prior
+from exobench.metrics.inputs import ScoringInputs
+from exobench.metrics.metric import Metric
+from exobench.metrics.paired import AgainstConstant, PairedDifference, paired_difference, skill_against_constant
+from exobench.metrics.per_spectrum import per_spectrum
+from exobench.metrics.score import METRICS_VERSION, Score
+
+__all__ = [
+    "METRICS",
+    "METRICS_VERSION",
+    "AgainstConstant",
+    "Cost",
+    "Metric",
+    "PairedDifference",
+    "Score",
+    "ScoringInputs",
+    "Verdict",
+    "aggregate",
+    "calibration_verdict",
+    "coverage_band",
+    "coverage_curve",
+    "energy_score_of_constant",
+    "energy_score_of_prior",
+    "find_metric",
+    "paired_difference",
+    "peak_rss_bytes",
+    "per_spectrum",
+    "skill_against_constant",
+]

@@ -1,0 +1,129 @@
+"""What the scores are computed from, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exobench.errors import ExobenchError
+
+Array = NDArray[np.float64]
+
+BOX_TOLERANCE = 1e-6
+"""Fraction of the range by which a value may pass the box's edge: what float32 storage rounds."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoringInputs:
+    """Truths and draws of n_obs test spectra.
+
+    A draw does not exist where its log_weight is -inf: a method with fewer draws for some spectra pads with that.
+    Draws that are not finite are left out of every score and counted in ``nan_draw_share``.
+
+    Attributes:
+        names: parameter names, in the column order of theta.
+        units: their units, in the same order.
+        low: lower ends of the prior's box, (param,).
+        high: upper ends, (param,).
+        theta_true: truths, (obs, param), inside the box.
+        theta: posterior draws, (obs, draw, param), float32 or float64.
+        log_weight: natural log of importance weights, (obs, draw), not normalised; None for equal weights.
+        log_prob_true: natural log of q(theta_true | x), (obs,), density over theta as declared; None without a density.
+        prior_log_prob: natural log of the prior's density at theta_true, (obs,).
+
+    Raises:
+        ExobenchError: if shapes differ, the box is not one, a truth is not finite or lies outside the box, or a
+            weight is NaN or +inf.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    low: Array
+    high: Array
+    theta_true: Array
+    theta: NDArray[np.floating[Any]]
+    log_weight: Array | None = None
+    log_prob_true: Array | None = None
+    prior_log_prob: Array | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high", "theta_true"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        for name in ("log_weight", "log_prob_true", "prior_log_prob"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        theta = np.asarray(self.theta)
+        if not np.issubdtype(theta.dtype, np.floating):
+            theta = theta.astype(np.float64)
+        object.__setattr__(self, "theta", theta)
+        self._check_shapes()
+        check_box(self.names, self.low, self.high)
+        self._check_truths()
+        self._check_weights()
+
+    @property
+    def n_obs(self) -> int:
+        """Number of spectra."""
+        return int(self.theta.shape[0])
+
+    @property
+    def n_draws(self) -> int:
+        """Draws stored for each spectrum, padding included."""
+        return int(self.theta.shape[1])
+
+    def _check_shapes(self) -> None:
+        if self.theta.ndim != 3 or 0 in self.theta.shape:
+            raise ExobenchError(f"theta must have shape (obs, draw, param), none of them zero; got {self.theta.shape}.")
+        n_obs, n_draws, n_param = self.theta.shape
+        wanted: dict[str, tuple[int, ...]] = {
+            "low": (n_param,),
+            "high": (n_param,),
+            "theta_true": (n_obs, n_param),
+            "log_weight": (n_obs, n_draws),
+            "log_prob_true": (n_obs,),
+            "prior_log_prob": (n_obs,),
+        }
+        for name, shape in wanted.items():
+            value = getattr(self, name)
+            if value is not None and value.shape != shape:
+                raise ExobenchError(f"{name} has shape {value.shape}; theta {self.theta.shape} asks for {shape}.")
+        for name in ("names", "units"):
+            if len(getattr(self, name)) != n_param:
+                raise ExobenchError(f"{name} has {len(getattr(self, name))} entries; theta has {n_param} parameters.")
+
+    def _check_truths(self) -> None:
+        slack = BOX_TOLERANCE * (self.high - self.low)
+        inside = (self.theta_true >= self.low - slack) & (self.theta_true <= self.high + slack)
+        if not inside.all():
+            row, column = (int(index) for index in np.argwhere(~inside)[0])
+            raise ExobenchError(
+                f"theta_true of {self.names[column]}, spectrum {row}, is {self.theta_true[row, column]:g}; "
+                f"it must lie in the prior's [{self.low[column]:g}, {self.high[column]:g}]."
+            )
+
+    def _check_weights(self) -> None:
+        if self.log_weight is None:
+            return
+        bad = np.isnan(self.log_weight) | np.isposinf(self.log_weight)
+        if bad.any():
+            row, draw = (int(index) for index in np.argwhere(bad)[0])
+            raise ExobenchError(
+                f"log_weight of spectrum {row}, draw {draw}, is {self.log_weight[row, draw]}; "
+                "it must be finite, or -inf for a draw that does not count."
+            )
+
+
+def check_box(names: tuple[str, ...], low: Array, high: Array) -> None:
+    """Checks the prior's box.
+
+    Raises:
+        ExobenchError: if an end is not finite or a low end is not below its high end.
+    """
+    for name, lower, upper in zip(names, low, high, strict=True):
+        if not (np.isfinite(lower) and np.isfinite(upper) and lower < upper):
+            raise ExobenchError(
+                f"the prior's range of {name} is [{lower}, {upper}]; both ends must be finite, low < high."
+            )

@@ -1,0 +1,178 @@
+"""Where methods and tasks are found: entry points say where, decorators check what.
+
+Built-ins use the same door as packages of strangers. Names are listed without importing anything.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from exobench.errors import ExobenchError, MissingDependencyError, unknown_name
+
+if TYPE_CHECKING:
+    from exobench.method import AbstractMethod
+    from exobench.task import Task, TaskRequest
+
+METHODS = "exobench.methods"
+TASKS = "exobench.tasks"
+CONFIG_PACKAGES = "exobench.conf"
+
+MethodClass = TypeVar("MethodClass", bound=type)
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+
+def register_method(name: str) -> Callable[[MethodClass], MethodClass]:
+    """Class decorator: checks that the class is a whole method and gives it its name.
+
+    Raises:
+        TypeError: if the class is no AbstractMethod, leaves a part out or takes variable arguments.
+    """
+
+    def check(cls: MethodClass) -> MethodClass:
+        from exobench.method import AbstractMethod, Capability
+
+        if not issubclass(cls, AbstractMethod):
+            raise TypeError(f"method '{name}': {cls.__name__} must inherit from exobench.method.AbstractMethod.")
+        missing = sorted(getattr(cls, "__abstractmethods__", ()))
+        if missing:
+            raise TypeError(f"method '{name}': {cls.__name__} lacks {', '.join(missing)}.")
+        if not isinstance(getattr(cls, "capabilities", None), Capability):
+            raise TypeError(f"method '{name}': {cls.__name__}.capabilities must be a Capability.")
+        if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in _constructor_parameters(cls).values()):
+            raise TypeError(f"method '{name}': {cls.__name__}.__init__ must name its arguments (no *args, **kwargs).")
+        cls.registered_name = name  # type: ignore[attr-defined]
+        return cls
+
+    return check
+
+
+def register_task(name: str) -> Callable[[Builder], Builder]:
+    """Decorator of a task's builder ``build(request: TaskRequest, **leaves) -> Task``."""
+
+    def mark(builder: Builder) -> Builder:
+        builder.registered_name = name  # type: ignore[attr-defined]
+        return builder
+
+    return mark
+
+
+def names(group: str) -> tuple[str, ...]:
+    """Names in a group, sorted, without importing.
+
+    Raises:
+        ExobenchError: if two packages claim one name.
+    """
+    return tuple(sorted(_points(group)))
+
+
+def load_method(name: str) -> type[AbstractMethod]:
+    """Imports the class of a method.
+
+    Raises:
+        ExobenchError: if the name is unknown or the class was not registered under it.
+        MissingDependencyError: if its import fails; the message names the reason.
+    """
+    return _load(METHODS, "method", name)
+
+
+def build_method(settings: dict[str, Any]) -> AbstractMethod:
+    """Builds a method from its config: ``name`` and the constructor's arguments.
+
+    Raises:
+        ExobenchError: if an argument is unknown, or its value is refused.
+    """
+    name, arguments = _split(settings, "method")
+    cls = load_method(name)
+    _check_arguments(f"method.{name}", arguments, _constructor_parameters(cls))
+    return cls(**arguments)
+
+
+def build_task(settings: dict[str, Any], request: TaskRequest) -> Task:
+    """Builds a task from its config: ``name`` and the builder's arguments.
+
+    Raises:
+        ExobenchError: if an argument is unknown, or its value is refused.
+    """
+    name, arguments = _split(settings, "task")
+    builder = _load(TASKS, "task", name)
+    parameters = dict(inspect.signature(builder).parameters)
+    parameters.pop("request", None)
+    _check_arguments(f"task.{name}", arguments, parameters)
+    return builder(request, **arguments)
+
+
+def constructor_defaults(name: str) -> dict[str, Any]:
+    """The constructor's arguments with their defaults, for a method that ships no YAML."""
+    return {
+        key: parameter.default
+        for key, parameter in _constructor_parameters(load_method(name)).items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
+def builder_defaults(name: str) -> dict[str, Any]:
+    """The leaves of a task's builder with their defaults, for a task that ships no YAML."""
+    builder = _load(TASKS, "task", name)
+    return {
+        key: parameter.default
+        for key, parameter in inspect.signature(builder).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
+def _points(group: str) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=group):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise ExobenchError(
+                f"two installed packages offer '{point.name}' in {group}: {other.value} and {point.value}; "
+                "uninstall one of them."
+            )
+        found[point.name] = point
+    return found
+
+
+def _load(group: str, kind: str, name: str) -> Any:
+    points = _points(group)
+    if name not in points:
+        raise unknown_name(kind, name, points)
+    point = points[name]
+    try:
+        loaded = point.load()
+    except ImportError as error:
+        package = point.dist.name if point.dist else point.module
+        extra = f" (extra: {', '.join(point.extras)})" if point.extras else ""
+        raise MissingDependencyError(
+            f"{kind} '{name}' of package {package}{extra} cannot be imported: {error}. Install what it needs."
+        ) from error
+    except (AttributeError, TypeError) as error:
+        raise ExobenchError(f"{kind} '{name}' ({point.value}) cannot be loaded: {error}") from error
+    if getattr(loaded, "registered_name", None) != name:
+        raise ExobenchError(f"{kind} '{name}' ({point.value}) must be decorated with @register_{kind}(\"{name}\").")
+    return loaded
+
+
+def _constructor_parameters(cls: type) -> dict[str, inspect.Parameter]:
+    if cls.__init__ is object.__init__:
+        return {}
+    parameters = dict(inspect.signature(cls.__init__).parameters)
+    parameters.pop("self", None)
+    return parameters
+
+
+def _split(settings: dict[str, Any], kind: str) -> tuple[str, dict[str, Any]]:
+    arguments = dict(settings)
+    name = arguments.pop("name", None)
+    if not isinstance(name, str):
+        raise ExobenchError(f"{kind}.name is missing from the config; valid: {', '.join(names(f'exobench.{kind}s'))}.")
+    return name, arguments
+
+
+def _check_arguments(owner: str, given: dict[str, Any], accepted: dict[str, inspect.Parameter]) -> None:
+    for key in given:
+        if key not in accepted:
+            raise unknown_name(f"setting of {owner} named", key, accepted)

@@ -1,0 +1,177 @@
+"""One run: load -> fit -> sample -> score -> record. Each stage leaves a file, so a second start goes on from there."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from exobench.data.source import open_data
+from exobench.devices import resolve_device
+from exobench.errors import ExobenchError
+from exobench.evaluation import draw_posteriors, fit_or_load, score_draws
+from exobench.method import AbstractMethod, Capability, Limits
+from exobench.metrics.score import METRICS_VERSION
+from exobench.problem import BudgetExceeded
+from exobench.provenance import code_version, hardware, package_versions
+from exobench.registry import build_method, build_task
+from exobench.results import RunRecord, find_record, write_record
+from exobench.seeds import stable_hash
+from exobench.settings import RunSettings
+from exobench.task import Task
+
+log = logging.getLogger(__name__)
+
+FLOOR = "prior"
+"""The method that every table shows as its floor."""
+
+
+def run(settings: RunSettings) -> RunRecord:
+    """Runs one method on one task, or returns the finished record of an equal run.
+
+    Raises:
+        ExobenchError: for any input that is wrong, before anything is computed.
+        FitInterrupted: if the process was told to stop; the same call goes on from the checkpoint.
+    """
+    device = resolve_device(settings.device)
+    task = build_task(settings.task, settings.request)
+    method = build_method(settings.method)
+    resolved = _resolved_config(settings, task, method)
+    folder = run_folder(settings, task, resolved)
+    if settings.rerun and folder.exists():
+        shutil.rmtree(folder)
+    finished = find_record(folder)
+    if finished is not None:
+        log.info("This run is finished already (rerun=true runs it again): %s", folder)
+        return finished
+    folder.mkdir(parents=True, exist_ok=True)
+    return _run_stages(settings, task, method, resolved, folder, device)
+
+
+def run_floor(settings: RunSettings) -> RunRecord:
+    """The prior's record on the same task and test spectra."""
+    n_test = settings.n_test or build_method(settings.method).default_n_test
+    floor = replace(settings, method={"name": FLOOR}, n_test=n_test, n_draws=None, steps=None, seconds=None, rerun=False)
+    return run(floor)
+
+
+def run_folder(settings: RunSettings, task: Task, resolved: Mapping[str, Any]) -> Path:
+    """``runs/<task>/<method>/<config hash>/<seed>``; the hash covers all that moves the scores but the seed."""
+    key = stable_hash({"task_id": task.task_id, **resolved})
+    return settings.places.runs / task.name / settings.method["name"] / key / str(settings.seed)
+
+
+def _resolved_config(settings: RunSettings, task: Task, method: AbstractMethod) -> dict[str, Any]:
+    return {
+        "task": settings.task,
+        "method": settings.method,
+        "simulator": settings.request.simulator,
+        "budget": settings.budget,
+        "n_test": settings.n_test or method.default_n_test,
+        "n_draws": settings.n_draws or method.default_n_draws,
+        "limits": {"steps": settings.steps, "seconds": settings.seconds},
+    }
+
+
+def _run_stages(
+    settings: RunSettings, task: Task, method: AbstractMethod, resolved: dict[str, Any], folder: Path, device: str
+) -> RunRecord:
+    header = _header(settings, task, method, resolved, device)
+    n_test, n_draws = resolved["n_test"], resolved["n_draws"]
+    needs_training_data = settings.method["name"] != FLOOR
+    data = open_data(
+        task,
+        settings.places.data,
+        n_train=settings.n_train if needs_training_data else 0,
+        n_validation=settings.n_validation if needs_training_data else 0,
+        n_test=n_test,
+        workers=settings.workers,
+    )
+    problem = task.problem(data.source, method.capabilities, device)
+    reason = method.skip(problem)
+    if reason is not None:
+        log.info("%s is skipped on %s: %s", header["method"], task.name, reason)
+        return write_record(folder, {**header, "status": "skipped", "reason": reason})
+    limits = Limits(n_train=settings.n_train, steps=settings.steps, seconds=settings.seconds)
+    identity = (settings.seed, task.name, stable_hash(settings.method))
+    try:
+        fitted = fit_or_load(method, problem, limits, identity, device, folder)
+        drawn = draw_posteriors(fitted.posterior, method, data.test, n_draws, identity, folder, task.name)
+    except BudgetExceeded as error:
+        log.error("%s passed its budget on %s: %s", header["method"], task.name, error)
+        return write_record(folder, {**header, "status": "failed", "reason": str(error)})
+    scored = score_draws(task, data.test, drawn, identity, folder)
+    used = fitted.simulations if needs_training_data else 0
+    cost = {
+        "simulations": used + problem.simulator_calls.n,
+        "likelihood_calls": problem.likelihood_calls.n,
+        "training_seconds": fitted.seconds,
+        "sampling_seconds": drawn.seconds,
+        "seconds_per_posterior": drawn.seconds / n_test,
+        "n_parameters": fitted.posterior.n_parameters_trained,
+        "peak_memory_bytes": max(fitted.peak_memory_bytes, drawn.peak_memory_bytes),
+    }
+    figures = fitted.posterior.draw_figures(*data.test.head(4), folder=folder / "figures")
+    return write_record(
+        folder,
+        {
+            **header,
+            "status": "ok",
+            "cost": cost,
+            **scored,
+            "n_draws_returned": drawn.n_draws,
+            "diagnostics": drawn.diagnostics,
+            "figures": [path.relative_to(folder).as_posix() for path in figures],
+        },
+    )
+
+
+def _header(
+    settings: RunSettings, task: Task, method: AbstractMethod, resolved: dict[str, Any], device: str
+) -> dict[str, Any]:
+    return {
+        "metrics_version": METRICS_VERSION,
+        "task": task.name,
+        "task_id": task.task_id,
+        "task_description": task.describe(),
+        "parameters": [
+            {"name": p.name, "unit": p.unit, "label": p.label, "low": p.low, "high": p.high}
+            for p in task.parameters.parameters
+        ],
+        "method": settings.method["name"],
+        "capabilities": [flag.name for flag in Capability if flag in method.capabilities],
+        "track": _track(method.capabilities),
+        "seed": settings.seed,
+        "budget": settings.budget,
+        "n_train": settings.n_train,
+        "n_validation": settings.n_validation,
+        "n_test": resolved["n_test"],
+        "n_draws": resolved["n_draws"],
+        "config": resolved,
+        "config_hash": stable_hash({"task_id": task.task_id, **resolved}),
+        "versions": {**code_version(), **package_versions()},
+        "hardware": hardware(device),
+    }
+
+
+def _track(capabilities: Capability) -> str:
+    if Capability.NEEDS_SIMULATOR in capabilities:
+        return "unlimited"
+    return "likelihood-using" if Capability.NEEDS_LIKELIHOOD in capabilities else "amortised"
+
+
+def check_runnable(settings: RunSettings) -> None:
+    """Checks all that can be checked without computing.
+
+    Raises:
+        ExobenchError: one line that names what is wrong.
+    """
+    resolve_device(settings.device)
+    build_task(settings.task, settings.request)
+    try:
+        build_method(settings.method)
+    except TypeError as error:
+        raise ExobenchError(f"method.{settings.method.get('name')}: {error}.") from error

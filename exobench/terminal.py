@@ -1,0 +1,98 @@
+"""What a person reads in the terminal at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from exobench.metrics.aggregate import aggregate
+from exobench.metrics.score import Score
+from exobench.results import RunRecord
+
+PER_PARAMETER = (
+    ("hit_rate_10", "within 10 %\nof range", ".2f"),
+    ("skill", "skill", ".3f"),
+    ("rmse", "rmse", ".3g"),
+    ("crps", "CRPS", ".3g"),
+    ("coverage_68", "68 %\ninterval", ".2f"),
+    ("coverage_95", "95 %\ninterval", ".2f"),
+)
+
+
+def print_summary(record: RunRecord, floor: RunRecord, page: Path | None, console: Console | None = None) -> None:
+    """Prints one run beside the prior on the same spectra."""
+    console = console or Console()
+    if record["status"] != "ok":
+        console.print(f"{record['method']} on {record['task']}: {record['status']}: {record['reason']}")
+        return
+    n_obs = min(record["n_test"], floor["n_test"])
+    scores, floor_scores = scores_on(record, n_obs), scores_on(floor, n_obs)
+    console.print(_heading(record, n_obs))
+    console.print(_parameter_table(record, scores, floor_scores))
+    console.print(_joint_lines(record, scores, floor_scores))
+    console.print(f"Record: {record.folder}", soft_wrap=True, highlight=False)
+    if page is not None:
+        console.print(f"Page:   {page}", soft_wrap=True, highlight=False)
+
+
+def scores_on(record: RunRecord, n_obs: int) -> list[Score]:
+    """A record's scores on the first n_obs test spectra."""
+    parameters = record["parameters"]
+    names = [parameter["name"] for parameter in parameters]
+    low, high = ([parameter[end] for parameter in parameters] for end in ("low", "high"))
+    return aggregate(record.per_spectrum(), names, low, high, n_obs=n_obs)
+
+
+def find_score(scores: Sequence[Score], metric: str, parameter: str | None = None) -> Score:
+    """One score of a list."""
+    return next(score for score in scores if score.metric == metric and score.parameter == parameter)
+
+
+def format_score(score: Score, digits: str) -> str:
+    """Value and standard error, or why there is none."""
+    if score.value is None:
+        return score.status
+    if score.standard_error is None:
+        return f"{score.value:{digits}}"
+    return f"{score.value:{digits}} ± {score.standard_error:.1g}"
+
+
+def _heading(record: RunRecord, n_obs: int) -> str:
+    seconds = record["cost"]["training_seconds"]
+    return (
+        f"\n[bold]{record['method']}[/bold] on [bold]{record['task']}[/bold] (task {record['task_id']}): "
+        f"{n_obs} test spectra, budget {record['budget']:,} spectra, seed {record['seed']}, "
+        f"trained {seconds:.0f} s on {record['hardware']['device']}"
+    )
+
+
+def _parameter_table(record: RunRecord, scores: Sequence[Score], floor: Sequence[Score]) -> Table:
+    table = Table(caption="± is one standard error over test spectra; in brackets the prior, which never looks.")
+    table.add_column("parameter")
+    for _, title, _ in PER_PARAMETER:
+        table.add_column(title, justify="right")
+    for parameter in record["parameters"]:
+        name = parameter["name"]
+        cells = []
+        for metric, _, digits in PER_PARAMETER:
+            base = find_score(floor, metric, name)
+            beside = f"[dim]({base.value:{digits}})[/dim]" if base.value is not None else f"[dim]({base.status})[/dim]"
+            cells.append(f"{format_score(find_score(scores, metric, name), digits)}\n{beside}")
+        unit = "" if parameter["unit"] in ("dex", "1") else f"\n[dim]{parameter['unit']}[/dim]"
+        table.add_row(f"{name}{unit}", *cells)
+    return table
+
+
+def _joint_lines(record: RunRecord, scores: Sequence[Score], floor: Sequence[Score]) -> str:
+    energy, base = find_score(scores, "energy_score"), find_score(floor, "energy_score")
+    calibration = record["calibration"]
+    return (
+        f"Energy score {format_score(energy, '.4f')} (the prior {format_score(base, '.4f')}; lower is better). "
+        f"Calibration: {calibration['status']} ({calibration['reason']})\n"
+        f"{record['cost']['seconds_per_posterior']:.3g} s a posterior, "
+        f"{record['cost']['n_parameters']:,} trained numbers, "
+        f"peak memory {record['cost']['peak_memory_bytes'] / 2**30:.1f} GiB."
+    )

@@ -1,0 +1,66 @@
+"""The headline task: ExoGAN's hot Jupiters seen at 515 wavelengths with 20 ppm noise in every bin."""
+
+from __future__ import annotations
+
+from exobench.noise import ConstantNoise
+from exobench.opacities.grids import exogan_grid
+from exobench.parameters import Parameter, ParameterSpace
+from exobench.prior import UniformPrior
+from exobench.registry import register_task
+from exobench.simulators.recipe import TransmissionRecipe
+from exobench.task import Task, TaskRequest
+
+PARAMETERS = ParameterSpace(
+    (
+        Parameter("log10_h2o", "dex", r"$\log_{10} X_{\rm H_2O}$", -8.0, -1.0, "log10"),
+        Parameter("log10_co2", "dex", r"$\log_{10} X_{\rm CO_2}$", -8.0, -1.0, "log10"),
+        Parameter("log10_co", "dex", r"$\log_{10} X_{\rm CO}$", -8.0, -1.0, "log10"),
+        Parameter("log10_ch4", "dex", r"$\log_{10} X_{\rm CH_4}$", -8.0, -1.0, "log10"),
+        Parameter("mass_mjup", "M_Jup", r"$M\ [M_{\rm Jup}]$", 0.8, 2.0),
+        Parameter("radius_rjup", "R_Jup", r"$R\ [R_{\rm Jup}]$", 0.8, 1.5),
+        Parameter("temperature_k", "K", r"$T\ [{\rm K}]$", 1000.0, 2000.0),
+    )
+)
+
+
+@register_task("hotjupiter")
+def build(
+    request: TaskRequest,
+    *,
+    noise_ppm: float = 20.0,
+    flavour: str = "taurex3",
+    star_radius_rsun: float = 1.0,
+    data_seed: int = 0,
+    shard_rows: int = 10_000,
+) -> Task:
+    """Builds the task.
+
+    Args:
+        request: simulator and opacities that the user asked for.
+        noise_ppm: one standard deviation of the noise in every bin.
+        flavour: physics constants and conventions, "taurex3" or "taurex2".
+        star_radius_rsun: radius of the star.
+        data_seed: moves every spectrum.
+        shard_rows: rows of one file of the shared data set.
+
+    Returns:
+        The task.
+    """
+    wavelength_um, bin_edges_um = exogan_grid()
+    return Task(
+        name="hotjupiter",
+        prior=UniformPrior(PARAMETERS),
+        wavelength_um=wavelength_um,
+        bin_edges_um=bin_edges_um,
+        noise=ConstantNoise(noise_ppm),
+        simulator=TransmissionRecipe(
+            bin_edges_um=tuple(bin_edges_um),
+            parameter_names=PARAMETERS.names,
+            kind="transmission" if request.simulator == "auto" else request.simulator,
+            flavour=flavour,
+            opacities_path=request.opacities_path,
+            star_radius_rsun=star_radius_rsun,
+        ),
+        data_seed=data_seed,
+        shard_rows=shard_rows,
+    )

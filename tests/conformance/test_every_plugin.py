@@ -1,0 +1,49 @@
+"""Every registered method, task and metric keeps the promises of its interface: a new one is covered by its name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from exobench import registry
+from exobench.metrics.catalogue import METRICS
+from exobench.metrics.inputs import ScoringInputs
+from exobench.testing import check_method, check_metric, check_task
+
+SMALL = {"exogan": {"width": 0.125}}
+"""Settings that make a method's fit fast enough for every test run."""
+
+
+@pytest.mark.parametrize("name", registry.names(registry.METHODS))
+def test_method_on_hot_jupiters(name, data_root):
+    report = check_method(name, settings=SMALL.get(name), data_root=data_root)
+    assert "everything else" not in report.skipped, f"{name} must run on hotjupiter: {report.skipped}"
+    assert len(report.passed) >= 7
+
+
+@pytest.mark.parametrize("name", registry.names(registry.METHODS))
+def test_method_on_linear_gaussian_runs_or_says_why_not(name, data_root):
+    report = check_method(name, task="linear_gaussian", settings=SMALL.get(name), data_root=data_root)
+    assert report.passed
+
+
+@pytest.mark.parametrize("name", registry.names(registry.TASKS))
+def test_task(name):
+    assert len(check_task(name).passed) >= 8
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_metric(metric):
+    rng = np.random.default_rng(0)
+    theta_true = rng.uniform(1, 2, (40, 2))
+    inputs = ScoringInputs(
+        names=("a", "b"),
+        units=("1", "1"),
+        low=np.ones(2),
+        high=np.full(2, 2.0),
+        theta_true=theta_true,
+        theta=np.clip(theta_true[:, None] + 0.05 * rng.normal(size=(40, 300, 2)), 1, 2),
+        log_prob_true=np.zeros(40),
+        prior_log_prob=np.zeros(40),
+    )
+    assert check_metric(metric, inputs).passed

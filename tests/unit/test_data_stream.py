@@ -1,0 +1,207 @@
+"""The stream: a pure function of (seed, epoch, step), whoever reads it and from wherever."""
+
+import gc
+import itertools
+import threading
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from exobench.counter_random import standard_normal
+from exobench.data import DataRecipe, ShardedSource, ShardStore, ensure_split
+from exobench.data.prefetch import Prefetcher
+from exobench.errors import ExobenchError
+from exobench.noise import ConstantNoise
+from exobench.parameters import Parameter, ParameterSpace
+from exobench.prior import UniformPrior
+from exobench.simulators.linear_gaussian import LinearGaussianSimulator
+
+N_PARAM, N_BIN, N_TRAIN = 2, 9, 5_300
+NOISE = ConstantNoise(20.0)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    space = ParameterSpace(tuple(Parameter(f"theta_{j + 1}", "1", f"{j}", -1.0, 1.0) for j in range(N_PARAM)))
+    edges = np.linspace(1.0, 2.0, N_BIN + 1)
+    recipe = DataRecipe(
+        "linear",
+        UniformPrior(space),
+        partial(LinearGaussianSimulator, N_PARAM, N_BIN),
+        {"kind": "linear"},
+        0.5 * (edges[1:] + edges[:-1]),
+        edges,
+        shard_rows=1_100,
+    )
+    ensure_split(recipe, root, "train", N_TRAIN, workers=1, progress=False)
+    ensure_split(recipe, root, "validation", 1_000, workers=1, progress=False)
+    return ShardStore(root, recipe)
+
+
+@pytest.fixture(scope="module", params=["memory", "disk"])
+def source(request, store):
+    return ShardedSource(store, N_TRAIN, 700, cache_bytes=2**31 if request.param == "memory" else 0)
+
+
+def take(source, n, batch_size=400, **settings):
+    stream = source.stream("train", batch_size, **({"seed": 5, "noise": NOISE} | settings))
+    taken = list(itertools.islice(stream, n))
+    stream.close()
+    return taken
+
+
+def same(first, second):
+    return len(first) == len(second) and all(
+        torch.equal(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True)
+    )
+
+
+def by_theta(batches):
+    """Each row's noise, found by its theta."""
+    theta, x = (torch.cat([batch[part] for batch in batches]).numpy() for part in (0, 1))
+    return {tuple(row): spectrum for row, spectrum in zip(theta, x, strict=True)}
+
+
+def test_same_settings_give_the_same_batches(source):
+    assert same(take(source, 30), take(source, 30))
+    assert same(take(source, 5), take(source, 5, prefetch=0))
+    assert not same(take(source, 1), take(source, 1, seed=6))
+
+
+def test_memory_and_disk_give_the_same_batches(store):
+    sources = [ShardedSource(store, N_TRAIN, 0, cache_bytes=size) for size in (0, 2**31)]
+    assert same(*(take(source, 30) for source in sources))
+
+
+@pytest.mark.parametrize("step", [1, 12, 13, 14, 27])
+def test_restart_at_a_step_goes_on_where_the_stream_was(source, step):
+    assert same(take(source, 30)[step:], take(source, 30 - step, start_step=step))
+
+
+def test_skipping_reads_nothing(store, monkeypatch):
+    source = ShardedSource(store, N_TRAIN, 0, cache_bytes=0)
+    read = []
+    reader = source._readers["train"]
+    monkeypatch.setattr(reader, "read", lambda start, stop, _read=reader.read: read.append(start) or _read(start, stop))
+    take(source, 1, start_step=10**9, prefetch=0)
+    assert len(read) <= 10
+
+
+def test_each_row_comes_once_an_epoch_and_its_theta_with_it(source):
+    theta, depth = source.read("train", N_TRAIN)
+    batches = take(source, 13, noise=None)
+    seen = by_theta(batches)
+    assert len(seen) == 13 * 400
+    stored = {tuple(row): spectrum for row, spectrum in zip(theta.astype(np.float32), depth, strict=True)}
+    assert all(np.array_equal(stored[row], spectrum) for row, spectrum in seen.items())
+
+
+def test_next_epoch_has_another_order_and_other_noise(source):
+    first, second = take(source, 26)[:13], take(source, 26)[13:]
+    assert not torch.equal(first[0].theta, second[0].theta)
+    one, two = by_theta(first), by_theta(second)
+    common = one.keys() & two.keys()
+    assert len(common) > 5000
+    assert not any(np.array_equal(one[row], two[row]) for row in common)
+
+
+def test_noise_of_a_row_does_not_depend_on_the_batch(source):
+    one, two = by_theta(take(source, 13)), by_theta(take(source, 53, batch_size=100))
+    common = one.keys() & two.keys()
+    assert len(common) == 5200
+    assert all(np.array_equal(one[row], two[row]) for row in common)
+
+
+def test_ranks_share_each_global_batch(source):
+    whole = take(source, 20)
+    shares = [take(source, 20, rank=rank, world_size=4) for rank in range(4)]
+    joined = [
+        tuple(torch.cat([share[step][part] for share in shares]) for part in range(3)) for step in range(len(whole))
+    ]
+    assert same(whole, joined)
+
+
+def test_noise_has_the_declared_spread(source):
+    noisy, clean = (torch.cat([batch.x for batch in take(source, 13, noise=noise)]) for noise in (NOISE, None))
+    z = ((noisy - clean).double() / 20e-6).flatten()
+    n = len(z)
+    assert abs(z.mean()) < 4 / n**0.5
+    assert abs(z.var() - 1) < 4 * (2 / n) ** 0.5
+    assert all(torch.all(batch.sigma == torch.tensor(20e-6)) for batch in take(source, 2))
+
+
+def test_splits_have_streams_of_their_own(source):
+    stream = source.stream("validation", 700, seed=5, noise=NOISE)
+    theta = next(stream).theta.numpy()
+    stream.close()
+    expected, _ = source.read("validation", 700)
+    np.testing.assert_array_equal(np.sort(theta, axis=0), np.sort(expected.astype(np.float32), axis=0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 5_301}, "batch_size=5301 is larger than the train split, which has 5300"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"start_step": -1}, "start_step=-1"),
+        ({"world_size": 3}, "multiple of world_size=3"),
+        ({"rank": 2, "world_size": 2}, "rank=2"),
+    ],
+)
+def test_settings_that_cannot_be_served_are_refused_at_once(source, settings, message):
+    with pytest.raises(ExobenchError, match=message):
+        source.stream("train", **({"batch_size": 400, "noise": NOISE} | settings))
+
+
+def prefetch_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "exobench-prefetch"]
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.mark.parametrize("end", ["close", "forget"])
+def test_no_thread_outlives_its_stream(source, end):
+    gc.collect()
+    stream = source.stream("train", 400, noise=NOISE)
+    next(stream)
+    assert len(prefetch_threads()) == 1
+    if end == "close":
+        stream.close()
+        with pytest.raises(StopIteration):
+            next(stream)
+    del stream
+    gc.collect()
+    assert wait_for(lambda: not prefetch_threads())
+
+
+def test_prefetcher_passes_on_items_end_and_errors():
+    assert list(Prefetcher(iter(range(100)), 3)) == list(range(100))
+
+    def failing():
+        yield 1
+        raise OSError("disk gone")
+
+    items = Prefetcher(failing())
+    assert next(items) == 1
+    for _ in range(2):
+        with pytest.raises(OSError, match="disk gone"):
+            next(items)
+
+
+def test_counter_noise_is_a_function_of_seed_row_and_column():
+    rows = torch.tensor([5, 0, 10**7, 2**40, 5])
+    whole = standard_normal(1, rows, 51)
+    assert torch.equal(whole[0], whole[4])
+    assert torch.equal(standard_normal(1, rows, 50), whole[:, :50])
+    assert torch.equal(standard_normal(1, rows[2:3], 51)[0], whole[2])
+    assert not torch.equal(standard_normal(2, rows, 51), whole)
+    assert standard_normal(1, rows[:0], 51).shape == (0, 51)
