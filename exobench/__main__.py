@@ -51,20 +51,24 @@ def _run_job(config: object) -> None:
     from omegaconf import OmegaConf
 
     from exobench.method import FitInterrupted
-    from exobench.report.page import build_page
-    from exobench.runner import run, run_floor
     from exobench.settings import RunSettings
-    from exobench.terminal import print_summary
 
     logging.captureWarnings(True)
     settings = RunSettings.from_config(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    from exobench.runner import run, run_floor
+    from exobench.terminal import print_summary
+
     try:
         record = run(settings)
     except FitInterrupted as interrupted:
         print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
         sys.exit(130)
     floor = run_floor(settings)
-    page = build_page(settings.places.runs, settings.places.reports) if settings.report else None
+    page = None
+    if settings.report:
+        from exobench.report.page import build_page
+
+        page = build_page(settings.places.runs, settings.places.reports)
     print_summary(record, floor, page)
     if record["status"] == "failed":
         _fail(record["reason"])

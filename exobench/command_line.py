@@ -69,7 +69,17 @@ def plugin_overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def _known_flags() -> tuple[str, ...]:
-    return ("--multirun", "--help", "--cfg", "--resolve", "--package", "--info", "--config-dir", "--hydra-help", "--version")
+    return (
+        "--multirun",
+        "--help",
+        "--cfg",
+        "--resolve",
+        "--package",
+        "--info",
+        "--config-dir",
+        "--hydra-help",
+        "--version",
+    )
 
 
 def _check_form(override: str) -> None:
@@ -98,7 +108,9 @@ def _compose(overrides: Sequence[str]) -> None:
         try:
             compose("config", overrides=[*overrides, *extra])
         except OverrideParseException as error:
-            raise ExobenchError(f"'{error.override}' cannot be read as KEY=VALUE: {str(error).splitlines()[0]}") from error
+            raise ExobenchError(
+                f"'{error.override}' cannot be read as KEY=VALUE: {str(error).splitlines()[0]}"
+            ) from error
         except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
             raise _explain(overrides, error) from error
 
@@ -131,10 +143,14 @@ def _store_generated_nodes(arguments: Sequence[str]) -> None:
     wanted = {choice for a in arguments if a.startswith("method=") for choice in a.partition("=")[2].split(",")}
     with_yaml = _yaml_names("method")
     for name in wanted - with_yaml:
-        ConfigStore.instance().store(group="method", name=name, node={"name": name, **registry.constructor_defaults(name)})
+        ConfigStore.instance().store(
+            group="method", name=name, node={"name": name, **registry.constructor_defaults(name)}
+        )
     for name in {c for a in arguments if a.startswith("task=") for c in a.partition("=")[2].split(",")}:
         if name not in _yaml_names("task"):
-            ConfigStore.instance().store(group="task", name=name, node={"name": name, **registry.builder_defaults(name)})
+            ConfigStore.instance().store(
+                group="task", name=name, node={"name": name, **registry.builder_defaults(name)}
+            )
 
 
 def _yaml_names(group: str) -> set[str]:
@@ -162,5 +178,5 @@ def _experiments() -> list[str]:
 def _settings_lines() -> list[str]:
     """The leaves of conf/config.yaml with their comments."""
     text = (importlib.resources.files("exobench.conf") / "config.yaml").read_text(encoding="utf-8")
-    body = text.split("\nhydra:")[0].split("experiment: default\n")[1]
+    body = text.split("\nhydra:")[0].split("\n\n", 1)[1]
     return [line for line in body.splitlines() if line.strip()]

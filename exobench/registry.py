@@ -86,8 +86,7 @@ def build_method(settings: dict[str, Any]) -> AbstractMethod:
     """
     name, arguments = _split(settings, "method")
     cls = load_method(name)
-    _check_arguments(f"method.{name}", arguments, _constructor_parameters(cls))
-    return cls(**arguments)
+    return cls(**_checked_arguments("method", name, arguments, _constructor_parameters(cls)))
 
 
 def build_task(settings: dict[str, Any], request: TaskRequest) -> Task:
@@ -100,8 +99,7 @@ def build_task(settings: dict[str, Any], request: TaskRequest) -> Task:
     builder = _load(TASKS, "task", name)
     parameters = dict(inspect.signature(builder).parameters)
     parameters.pop("request", None)
-    _check_arguments(f"task.{name}", arguments, parameters)
-    return builder(request, **arguments)
+    return builder(request, **_checked_arguments("task", name, arguments, parameters))
 
 
 def constructor_defaults(name: str) -> dict[str, Any]:
@@ -172,7 +170,39 @@ def _split(settings: dict[str, Any], kind: str) -> tuple[str, dict[str, Any]]:
     return name, arguments
 
 
-def _check_arguments(owner: str, given: dict[str, Any], accepted: dict[str, inspect.Parameter]) -> None:
+def _checked_arguments(
+    group: str, name: str, given: dict[str, Any], accepted: dict[str, inspect.Parameter]
+) -> dict[str, Any]:
     for key in given:
         if key not in accepted:
-            raise unknown_name(f"setting of {owner} named", key, accepted)
+            raise unknown_name(f"setting of {group} {name} named", key, accepted)
+    return {key: _checked_value(f"{group}.{key}", value, accepted[key].default) for key, value in given.items()}
+
+
+def _checked_value(key: str, value: Any, default: Any) -> Any:
+    """Holds a value against the kind of its default; whole numbers may be written as 1e3."""
+    if default is inspect.Parameter.empty or default is None or value is None:
+        return value
+    kind, expected = type(default), _KINDS.get(type(default))
+    if expected is None:
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and is_number:
+        return float(value)
+    if kind is int and is_number and float(value).is_integer():
+        return int(value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
+    if kind in (tuple, list) and isinstance(value, list | tuple):
+        return kind(value)
+    raise ExobenchError(f"{key}={value} must be {expected}, such as {default}.")
+
+
+_KINDS = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a name",
+    tuple: "a list",
+    list: "a list",
+}

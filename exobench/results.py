@@ -96,7 +96,9 @@ def read_record(folder: Path) -> RunRecord:
     if missing:
         raise ExobenchError(f"{path} lacks {', '.join(missing)}; it was not written by a whole run.")
     if content["schema_version"] > SCHEMA_VERSION:
-        raise ExobenchError(f"{path} has schema {content['schema_version']}; this version reads up to {SCHEMA_VERSION}.")
+        raise ExobenchError(
+            f"{path} has schema {content['schema_version']}; this version reads up to {SCHEMA_VERSION}."
+        )
     return RunRecord(folder, content)
 
 

@@ -27,10 +27,19 @@ log = logging.getLogger(__name__)
 
 FLOOR = "prior"
 """The method that every table shows as its floor."""
+FLOOR_BUDGET = 100_000
+"""Named in the floor's record, which uses none of it: one value keeps one floor for each task and test set."""
 
 
-def run(settings: RunSettings) -> RunRecord:
+def run(settings: RunSettings, *, announce: bool = True) -> RunRecord:
     """Runs one method on one task, or returns the finished record of an equal run.
+
+    Args:
+        settings: what to run.
+        announce: say where a finished record was found.
+
+    Returns:
+        The record.
 
     Raises:
         ExobenchError: for any input that is wrong, before anything is computed.
@@ -45,7 +54,8 @@ def run(settings: RunSettings) -> RunRecord:
         shutil.rmtree(folder)
     finished = find_record(folder)
     if finished is not None:
-        log.info("This run is finished already (rerun=true runs it again): %s", folder)
+        if announce:
+            log.info("This run is finished already (rerun=true runs it again): %s", folder)
         return finished
     folder.mkdir(parents=True, exist_ok=True)
     return _run_stages(settings, task, method, resolved, folder, device)
@@ -54,8 +64,8 @@ def run(settings: RunSettings) -> RunRecord:
 def run_floor(settings: RunSettings) -> RunRecord:
     """The prior's record on the same task and test spectra."""
     n_test = settings.n_test or build_method(settings.method).default_n_test
-    floor = replace(settings, method={"name": FLOOR}, n_test=n_test, n_draws=None, steps=None, seconds=None, rerun=False)
-    return run(floor)
+    free = {"n_draws": None, "steps": None, "seconds": None, "budget": FLOOR_BUDGET, "seed": 0, "rerun": False}
+    return run(replace(settings, method={"name": FLOOR}, n_test=n_test, **free), announce=False)
 
 
 def run_folder(settings: RunSettings, task: Task, resolved: Mapping[str, Any]) -> Path:

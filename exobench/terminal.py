@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -14,8 +15,7 @@ from exobench.results import RunRecord
 
 PER_PARAMETER = (
     ("hit_rate_10", "within 10 %\nof range", ".2f"),
-    ("skill", "skill", ".3f"),
-    ("rmse", "rmse", ".3g"),
+    ("skill", "skill", ".2f"),
     ("crps", "CRPS", ".3g"),
     ("coverage_68", "68 %\ninterval", ".2f"),
     ("coverage_95", "95 %\ninterval", ".2f"),
@@ -39,7 +39,9 @@ def print_summary(record: RunRecord, floor: RunRecord, page: Path | None, consol
 
 
 def scores_on(record: RunRecord, n_obs: int) -> list[Score]:
-    """A record's scores on the first n_obs test spectra."""
+    """A record's scores on the first n_obs test spectra; those it holds, or computed from its per-spectrum arrays."""
+    if n_obs == record["n_test"]:
+        return [Score(**score) for score in record["scores"]]
     parameters = record["parameters"]
     names = [parameter["name"] for parameter in parameters]
     low, high = ([parameter[end] for parameter in parameters] for end in ("low", "high"))
@@ -57,7 +59,7 @@ def format_score(score: Score, digits: str) -> str:
         return score.status
     if score.standard_error is None:
         return f"{score.value:{digits}}"
-    return f"{score.value:{digits}} ± {score.standard_error:.1g}"
+    return f"{score.value:{digits}} ±{score.standard_error:.1g}"
 
 
 def _heading(record: RunRecord, n_obs: int) -> str:
@@ -70,10 +72,11 @@ def _heading(record: RunRecord, n_obs: int) -> str:
 
 
 def _parameter_table(record: RunRecord, scores: Sequence[Score], floor: Sequence[Score]) -> Table:
-    table = Table(caption="± is one standard error over test spectra; in brackets the prior, which never looks.")
-    table.add_column("parameter")
+    caption = "± one standard error over test spectra; in brackets the prior, which never looks"
+    table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("parameter", no_wrap=True)
     for _, title, _ in PER_PARAMETER:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for parameter in record["parameters"]:
         name = parameter["name"]
         cells = []

@@ -35,7 +35,9 @@ ATTRIBUTION = (
     "for CO2, Li2015 for CO, YT34to10 for CH4), to BT2 H2O cross-sections of TauREx (Barber et al. 2006; CC-BY 4.0) and "
     "to HITRAN collision-induced absorption (Richard et al. 2012; Karman et al. 2019). These coefficients: CC-BY-SA 4.0."
 )
-TEMPERATURES_K = np.arange(900.0, 2101.0, 200.0)
+TEMPERATURES_K = {"bands": np.arange(900.0, 2101.0, 200.0), "linear": np.arange(900.0, 2101.0, 400.0)}
+"""Of the fit; a linear molecule's dependence on temperature is mostly fixed, so fewer do."""
+SHAPE = {"H2O": "bands", "CH4": "bands", "CO2": "linear", "CO": "linear"}
 FLOOR_CM2 = 1e-29
 ROBUST_DEX = 0.1
 PRIOR_WEIGHT = 0.02
@@ -64,10 +66,10 @@ def main() -> None:
 
 def fit_gas(gas: str, folder: Path, bt2: Path | None) -> dict[str, object]:
     """Fits one gas and returns its entry of the coefficient file."""
-    data = [ariel_means(gas, folder, TEMPERATURES_K)]
+    data = [ariel_means(gas, folder, TEMPERATURES_K[SHAPE[gas]])]
     if gas == "H2O" and bt2 is not None:
         data.append(bt2_means(bt2))
-    if gas in ("H2O", "CH4"):
+    if SHAPE[gas] == "bands":
         bands = {"H2O": start.H2O_BANDS, "CH4": start.CH4_BANDS}[gas]
         entry = fit_bands(bands, data, start.CH4_TIGHT if gas == "CH4" else {})
     else:

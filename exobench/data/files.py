@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exobench.errors import ExobenchError
@@ -63,9 +63,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
             holder = file.read().strip() or "another process"
             print(f"exobench: {holder} is writing {folder}; waiting for it to finish.", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with suppress(OSError):  # the note is a courtesy: a full disk must not stop the work here
+            file.truncate(0)
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
             yield
         finally:

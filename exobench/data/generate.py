@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from exobench.data.files import folder_lock, remove_leftovers
@@ -13,7 +14,7 @@ from exobench.data.manifest import Manifest, manifest_of
 from exobench.data.progress import Progress
 from exobench.data.recipe import SPLITS, DataRecipe
 from exobench.data.shard import adopt_shard, has_right_size, is_intact
-from exobench.data.worker import Made, make_here, make_in_processes
+from exobench.data.worker import make_here, make_in_processes
 from exobench.errors import ExobenchError, unknown_name
 
 Workers = int | str
@@ -98,7 +99,7 @@ def resolve_workers(workers: Workers) -> int:
         ExobenchError: it is neither "auto" nor a positive whole number.
     """
     if workers == "auto":
-        return len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(workers, int) and workers > 0:
         return workers
     raise ExobenchError(f"data.workers={workers} must be auto or a positive whole number.")
@@ -140,17 +141,19 @@ def _make(
 ) -> None:
     # A single shard is done here sooner than a new process has started.
     alone = min(n_process, len(todo)) <= 1
-    made: Iterable[Made] = (
+    made = (
         make_here(recipe, folder, split, todo) if alone else make_in_processes(recipe, folder, split, todo, n_process)
     )
     written = time.monotonic()
     try:
-        for index, entry in made:
-            manifest.shards[split][index] = entry
-            bar.add(entry.rows)
-            if time.monotonic() - written > _SECONDS_BETWEEN_MANIFESTS:
-                manifest.write(folder)
-                written = time.monotonic()
+        # Closed here, so that no worker is left when the lock is released.
+        with closing(made):
+            for index, entry in made:
+                manifest.shards[split][index] = entry
+                bar.add(entry.rows)
+                if time.monotonic() - written > _SECONDS_BETWEEN_MANIFESTS:
+                    manifest.write(folder)
+                    written = time.monotonic()
     finally:
         manifest.write(folder)
 

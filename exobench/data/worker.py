@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -48,7 +48,7 @@ def make_shard(recipe: DataRecipe, simulator: Simulator, folder: Path, split: st
     return entry
 
 
-def make_here(recipe: DataRecipe, folder: Path, split: str, indices: Sequence[int]) -> Iterator[Made]:
+def make_here(recipe: DataRecipe, folder: Path, split: str, indices: Sequence[int]) -> Generator[Made, None, None]:
     """Makes shards one after the other in this process, on one thread so that the numbers are those of a worker."""
     with _one_torch_thread():
         simulator = recipe.build_simulator()
@@ -58,7 +58,7 @@ def make_here(recipe: DataRecipe, folder: Path, split: str, indices: Sequence[in
 
 def make_in_processes(
     recipe: DataRecipe, folder: Path, split: str, indices: Sequence[int], n_process: int
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """Makes shards in processes of their own; yields each as it is finished, in any order.
 
     Raises:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SECOND_RADIATION_CONSTANT_CM_K = 1.438776877
-GRID_STEP_CM = 2.0
+GRID_STEP_CM = 1.0
 GRID_END_CM = 34000.0
 
 
@@ -183,7 +183,7 @@ def _branches(molecule: LinearMolecule, family: Family, j: Array) -> tuple[Array
     change = family.rotation_change_cm
     offsets, shares = [], []
     for m in (-j, j + 1):
-        offsets.append((2 * molecule.rotation_cm + change) * m + change * m**2)
+        offsets.append((2 * molecule.rotation_cm + change) * m + change * m**2 - 4 * molecule.distortion_cm * m**3)
         shares.append((1 - family.q_branch) * np.abs(m) * np.clip(1 + family.herman_wallis * m, 0.0, None) ** 2)
     if family.q_branch > 0:
         offsets.append(change * j * (j + 1))

@@ -27,7 +27,7 @@ class LinearGaussianRecipe:
         """The simulator on a device."""
         from exobench.simulators.linear_gaussian import LinearGaussianSimulator
 
-        return LinearGaussianSimulator(n_param=self.n_param, n_bin=self.n_bin, seed=self.matrix_seed, device=device)
+        return LinearGaussianSimulator(n_param=self.n_param, n_bin=self.n_bin, seed=self.matrix_seed).to(device)
 
     def describe(self) -> dict[str, object]:
         """What determines the spectra."""
@@ -63,11 +63,10 @@ def build(
         ExobenchError: if a simulator or opacities are asked for.
     """
     if request.simulator != "auto" or request.opacities_path is not None:
-        raise ExobenchError("task linear_gaussian has one simulator and no opacities: leave simulator=auto and "
-                            "opacities.path=null.")
-    space = ParameterSpace(
-        tuple(Parameter(f"theta_{j}", "1", rf"$\theta_{{{j}}}$", -1.0, 1.0) for j in range(n_param))
-    )
+        raise ExobenchError(
+            "task linear_gaussian has one simulator and no opacities: leave simulator=auto and opacities.path=null."
+        )
+    space = ParameterSpace(tuple(Parameter(f"theta_{j}", "1", rf"$\theta_{{{j}}}$", -1.0, 1.0) for j in range(n_param)))
     edges = np.linspace(1.0, 2.0, n_bin + 1)
     return Task(
         name="linear_gaussian",

@@ -10,12 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from synthetic_opacities import synthetic_opacities
 
 from exobench.data import DataRecipe, ShardStore, ensure_split, verify
+from exobench.data.files import folder_lock
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.simulators.linear_gaussian import LinearGaussianSimulator
+from exobench.simulators.transmission import TransmissionSimulator
 
+ATMOSPHERE = (
+    *(Parameter(f"log10_{gas}", "dex", gas, -8.0, -1.0, "log10") for gas in ("h2o", "co2", "co", "ch4")),
+    Parameter("mass_mjup", "M_Jup", "M", 0.8, 2.0),
+    Parameter("radius_rjup", "R_Jup", "R", 0.8, 1.5),
+    Parameter("temperature_k", "K", "T", 1000.0, 2000.0),
+)
 N_PARAM, N_BIN, SHARD_ROWS, N = 4, 33, 500, 6_000
 
 SCRIPT = """
@@ -49,6 +59,23 @@ def make_recipe(simulator=LinearGaussianSimulator):
         0.5 * (edges[1:] + edges[:-1]),
         edges,
         shard_rows=SHARD_ROWS,
+    )
+
+
+def build_transmission():
+    return TransmissionSimulator(synthetic_opacities(), [parameter.name for parameter in ATMOSPHERE])
+
+
+def make_transmission_recipe():
+    opacities = synthetic_opacities()
+    return DataRecipe(
+        "atmosphere",
+        UniformPrior(ParameterSpace(ATMOSPHERE)),
+        build_transmission,
+        {"opacity_hash": opacities.content_hash()},
+        opacities.wavelength_um,
+        opacities.bin_edges_um,
+        shard_rows=600,
     )
 
 
@@ -92,6 +119,16 @@ def sound(tmp_path_factory):
 def test_four_workers_make_the_bytes_of_one(sound, tmp_path):
     ensure_split(make_recipe(), tmp_path, "train", N, workers=4, progress=False)
     assert contents(tmp_path) == sound
+
+
+def test_transmission_spectra_do_not_depend_on_who_makes_them(tmp_path):
+    recipe = make_transmission_recipe()
+    for workers in (1, 2):
+        ensure_split(recipe, tmp_path / str(workers), "train", 1200, workers=workers, progress=False)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    theta, depth = ShardStore(tmp_path / "2", recipe).reader("train", 1200).read(0, 1200)
+    alone = torch.cat([build_transmission()(torch.from_numpy(row[None])) for row in theta[::100]]).numpy()
+    np.testing.assert_allclose(depth[::100], alone, rtol=0, atol=0.01e-6)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -143,11 +180,12 @@ def test_two_processes_at_once_share_the_work_in_peace(sound, tmp_path):
 
 def test_waiting_for_another_process_is_said(sound, tmp_path):
     root = tmp_path / "data"
-    first = start(tmp_path, root, sleep=0.2, workers=1, name="first.py")
-    wait_for(lambda: len(list(root.rglob("shard_*.h5"))) >= 1)
-    second = start(tmp_path, root, sleep=0.0, workers=1, name="second.py")
-    first.communicate(timeout=60)
-    _, errors = second.communicate(timeout=60)
-    assert f"process {first.pid} on " in errors
-    assert "waiting for it to finish" in errors
+    with folder_lock(make_recipe().folder(root)):
+        process = start(tmp_path, root, sleep=0.0, workers=1)
+        message = process.stderr.readline()
+        assert not list(root.rglob("*.h5"))
+    _, errors = process.communicate(timeout=60)
+    assert f"process {os.getpid()} on " in message
+    assert "waiting for it to finish" in message
+    assert (process.returncode, errors) == (0, "")
     assert contents(root) == sound

@@ -55,7 +55,7 @@ def test_pairs_of_columns_are_independent_beyond_correlation(normal):
 def test_constant_noise_has_its_ppm_in_every_bin():
     depth = np.full((N_ROW, 50), 0.012)
     x, sigma = ConstantNoise(20.0).sample(depth, seed=3)
-    np.testing.assert_array_equal(sigma, 20e-6)
+    np.testing.assert_allclose(sigma, 20e-6, rtol=1e-12)
     spread = (x - depth).std(axis=0) / 20e-6
     assert np.abs(spread - 1).max() < 5 / (2 * N_ROW) ** 0.5
 

@@ -1,0 +1,122 @@
+"""The loop that every stage of training shares: resume, limits, checkpoints, interruption, progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from exobench.method import FitInterrupted, Progress
+from exobench.problem import Batch
+from exobench.seeds import derived_seed
+from exobench_baselines.exogan.checkpoint import read_checkpoint, write_checkpoint
+from exobench_baselines.exogan.schedule import Stage
+
+_SECONDS_BETWEEN_CHECKPOINTS = 60.0
+_STEPS_BETWEEN_REPORTS = 50
+
+
+@dataclass
+class Trainer:
+    """Runs one stage.
+
+    Attributes:
+        stage: its limits.
+        networks: what is trained, by name; state that checkpoints hold.
+        optimisers: by name.
+        seed: of batches and of each step's random numbers.
+        device: torch device.
+        workdir: where the checkpoint lives.
+        key: what determines the fit.
+        stop: asked each step.
+        progress: where to report.
+    """
+
+    stage: Stage
+    networks: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Optimizer]
+    seed: int
+    device: str
+    workdir: Path
+    key: str
+    stop: Callable[[], bool]
+    progress: Progress
+    _last_checkpoint: float = field(default_factory=time.monotonic)
+
+    @property
+    def path(self) -> Path:
+        """The stage's checkpoint."""
+        return self.workdir / f"{self.stage.name}.pt"
+
+    def run(
+        self,
+        batches: Callable[[int], Iterator[Batch]],
+        train_step: Callable[[Batch, torch.Generator], dict[str, torch.Tensor]],
+    ) -> None:
+        """Trains until the stage is done.
+
+        Args:
+            batches: gives the stream from a step on.
+            train_step: one step on a batch; all its randomness comes from the generator, which is seeded by the step
+                alone, so that a resumed stage repeats the numbers of one that was never interrupted.
+
+        Raises:
+            FitInterrupted: after writing a checkpoint, when ``stop`` said so.
+        """
+        self._resume()
+        self.stage.start()
+        if self.stage.done:
+            return
+        stream = batches(self.stage.step)
+        while not self.stage.done:
+            if self.stop():
+                self._write()
+                raise FitInterrupted(f"exogan stopped in stage {self.stage.name} at step {self.stage.step}.")
+            generator = torch.Generator(device=self.device).manual_seed(derived_seed(self.seed, self.stage.step))
+            losses = train_step(next(stream), generator)
+            self.stage.step += 1
+            self._report(losses)
+        self._write()
+
+    def _report(self, losses: dict[str, torch.Tensor]) -> None:
+        stage = self.stage
+        if stage.step % _STEPS_BETWEEN_REPORTS and not stage.done:
+            return
+        for name, loss in losses.items():
+            self.progress.scalar(f"{stage.name}/{name}", stage.step, float(loss))
+        done = round(1000 * stage.fraction)
+        self.progress.update(done, 1000, f"{stage.name}, step {stage.step}")
+        if time.monotonic() - self._last_checkpoint > _SECONDS_BETWEEN_CHECKPOINTS:
+            self._write()
+
+    def _resume(self) -> None:
+        state = read_checkpoint(self.path, self.key, self.device)
+        if state is None:
+            return
+        self.stage.step, self.stage.spent = int(state["step"]), float(state["elapsed"])
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+
+    def _write(self) -> None:
+        state: dict[str, Any] = {
+            "key": self.key,
+            "step": self.stage.step,
+            "elapsed": self.stage.elapsed,
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+        }
+        write_checkpoint(self.path, state)
+        self._last_checkpoint = time.monotonic()
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
+    """Sets the learning rate of every group."""
+    for group in optimiser.param_groups:
+        group["lr"] = value

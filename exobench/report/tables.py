@@ -1,0 +1,209 @@
+"""The tables of the page: plain text in, ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from exobench.metrics.catalogue import METRICS, find_metric
+from exobench.metrics.paired import STANDARD_ERRORS_NEEDED
+from exobench.metrics.score import Score
+from exobench.report.cache import Cache
+from exobench.report.entries import Entry, ParameterNote
+from exobench.report.scores import HEAT, Evidence, behind, evidence
+from exobench.report.sections import Section, Selection, selections, settings_apart
+from exobench.report.wording import ABSENT, count, duration, plus_minus
+
+_DECIMALS = {"skill": 2, "hit_rate_10": 2, "hit_rate_5": 2, "hit_rate_2": 2, "hit_rate_1": 2, "nltp": 2}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: what it says.
+        note: number of the footnote with the reason of a gap or remark.
+        shade: depth of colour in tenths; None for a cell without.
+        below_zero: whether the colour is that of worse than knowing nothing.
+        is_gap: whether there is no value.
+    """
+
+    text: str
+    note: int | None = None
+    shade: int | None = None
+    below_zero: bool = False
+    is_gap: bool = False
+
+
+@dataclass
+class Notes:
+    """Footnotes of one table, each reason once."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def number(self, text: str | None) -> int | None:
+        """The number of a note; None for none."""
+        if not text:
+            return None
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+    def cell(self, score: Score, *, shaded: bool = False) -> Cell:
+        """A score as a cell, its reason as a note."""
+        if score.value is None:
+            return Cell(score.status, self.number(score.reason), is_gap=True)
+        text = plus_minus(score.value, score.standard_error, _DECIMALS.get(score.metric, 3))
+        shade = round(10 * min(abs(score.value), 1.0)) if shaded else None
+        return Cell(text, self.number(score.reason), shade, score.value < 0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run in a leaderboard."""
+
+    place: str
+    entry: Entry
+    apart: str
+    track: str
+    budget: str
+    energy: Cell
+    behind: Cell
+    nltp: Cell
+    badge: str
+    badge_note: int | None
+    training: str
+    sampling: str
+    simulations: str
+
+
+@dataclass(frozen=True)
+class HeatTable:
+    """One score for each run and parameter."""
+
+    metric: str
+    doc: str
+    rows: tuple[tuple[Entry, str, tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A leaderboard with its heat tables.
+
+    Attributes:
+        n_obs: spectra that all rows have in common.
+        rows: by energy score, the best first.
+        heat: the tables of each parameter's scores, the first ones for all readers.
+        notes: footnotes of all of them.
+        fewer: records of the section that have fewer spectra.
+    """
+
+    n_obs: int
+    rows: tuple[Row, ...]
+    heat: tuple[HeatTable, ...]
+    notes: tuple[str, ...]
+    fewer: int
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """One score of a run over all its test spectra: for each parameter, or one joint cell."""
+
+    metric: str
+    doc: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class ScoreSheet:
+    """All scores that a run wrote."""
+
+    joint: tuple[ScoreLine, ...]
+    marginal: tuple[ScoreLine, ...]
+    notes: tuple[str, ...]
+
+
+def leaderboards(section: Section, caches: dict[str, Cache]) -> list[Leaderboard]:
+    """The leaderboards of a section, the main one first."""
+    return [_leaderboard(section, selection, caches) for selection in selections(section)]
+
+
+def score_sheet(entry: Entry) -> ScoreSheet:
+    """All scores of a run, as it wrote them."""
+    notes = Notes()
+    by_metric: dict[str, dict[str | None, Score]] = {}
+    for score in entry.stored_scores:
+        by_metric.setdefault(score.metric, {})[score.parameter] = score
+    joint, marginal = [], []
+    for metric, found in by_metric.items():
+        if None in found:
+            joint.append(ScoreLine(metric, doc(metric), (notes.cell(found[None]),)))
+            continue
+        gap = Score(metric, None, None, None, 0, "not available", "the record holds no such score")
+        cells = tuple(notes.cell(found.get(name, gap)) for name in entry.names)
+        marginal.append(ScoreLine(metric, doc(metric), cells))
+    return ScoreSheet(tuple(joint), tuple(marginal), tuple(notes.texts))
+
+
+def doc(metric: str) -> str:
+    """What a score is, from the catalogue; empty for a score of another version."""
+    return find_metric(metric).doc if metric in {known.name for known in METRICS} else ""
+
+
+def _leaderboard(section: Section, selection: Selection, caches: dict[str, Cache]) -> Leaderboard:
+    found = [evidence(entry, caches[entry.anchor], selection.n_obs) for entry in selection.entries]
+    found.sort(key=_order)
+    apart, notes = settings_apart(selection.entries), Notes()
+    rows, place = [], 0
+    for row in found:
+        place += not row.entry.is_floor
+        rows.append(_row(row, found[0], "floor" if row.entry.is_floor else str(place), apart[row.entry.anchor], notes))
+    heat = tuple(_heat(metric, found, apart, section.parameters, notes) for metric in HEAT)
+    fewer = sum(entry.n_test < selection.n_obs for entry in section.scored)
+    return Leaderboard(selection.n_obs, tuple(rows), heat, tuple(notes.texts), fewer)
+
+
+def _order(row: Evidence) -> tuple[bool, float, str]:
+    value = row.score("energy_score").value
+    return value is None, value or 0.0, row.entry.relative
+
+
+def _row(row: Evidence, best: Evidence, place: str, apart: str, notes: Notes) -> Row:
+    entry = row.entry
+    return Row(
+        place=place,
+        entry=entry,
+        apart=apart,
+        track=str(entry.get("track") or ABSENT),
+        budget="none" if entry.is_floor else count(entry.number("budget")),
+        energy=notes.cell(row.score("energy_score")),
+        behind=_behind(row, best, notes),
+        nltp=notes.cell(row.score("nltp")),
+        badge=row.badge,
+        badge_note=notes.number(row.badge_reason) if row.badge != "pass" else None,
+        training=duration(entry.number("cost", "training_seconds")),
+        sampling=duration(entry.number("cost", "seconds_per_posterior")),
+        simulations=count(entry.number("cost", "simulations")),
+    )
+
+
+def _behind(row: Evidence, best: Evidence, notes: Notes) -> Cell:
+    if row is best:
+        return Cell("first")
+    found = behind(row, best)
+    if isinstance(found, str):
+        return Cell("undefined", notes.number(found), is_gap=True)
+    difference, error = found
+    tie = difference <= STANDARD_ERRORS_NEEDED * error
+    return Cell(("tie: " if tie else "") + plus_minus(difference, error))
+
+
+def _heat(
+    metric: str, found: Sequence[Evidence], apart: dict[str, str], parameters: Sequence[ParameterNote], notes: Notes
+) -> HeatTable:
+    rows = tuple(
+        (row.entry, apart[row.entry.anchor], tuple(notes.cell(row.score(metric, p.name), shaded=True) for p in parameters))
+        for row in found
+    )
+    return HeatTable(metric, doc(metric), rows)
