@@ -24,8 +24,8 @@ def help_text() -> str:
     lines = [
         "usage: python -m exobench [method=NAME] [task=NAME] [KEY=VALUE ...] [-m]",
         "",
-        "Trains a retrieval method on a task's shared spectra, scores it on the task's test set, and writes a record and",
-        "a page. Run it again to read the finished record; a run that was cut off goes on from where it was.",
+        "Trains a retrieval method on a task's shared spectra, scores it on the task's test set, and writes a record",
+        "and a page. Run it again to read the finished record; a run that was cut off goes on from where it was.",
         "",
         f"methods:     {', '.join(registry.names(registry.METHODS))}",
         f"tasks:       {', '.join(registry.names(registry.TASKS))}",
@@ -78,7 +78,6 @@ def _known_flags() -> tuple[str, ...]:
         "--info",
         "--config-dir",
         "--hydra-help",
-        "--version",
     )
 
 
@@ -137,20 +136,15 @@ def _explain(overrides: Sequence[str], error: Exception) -> ExobenchError:
 
 
 def _store_generated_nodes(arguments: Sequence[str]) -> None:
-    """A method that ships no YAML gets a node from its constructor's defaults."""
+    """A method or task that ships no YAML gets a node from its constructor's or builder's defaults."""
     from hydra.core.config_store import ConfigStore
 
-    wanted = {choice for a in arguments if a.startswith("method=") for choice in a.partition("=")[2].split(",")}
-    with_yaml = _yaml_names("method")
-    for name in wanted - with_yaml:
-        ConfigStore.instance().store(
-            group="method", name=name, node={"name": name, **registry.constructor_defaults(name)}
-        )
-    for name in {c for a in arguments if a.startswith("task=") for c in a.partition("=")[2].split(",")}:
-        if name not in _yaml_names("task"):
-            ConfigStore.instance().store(
-                group="task", name=name, node={"name": name, **registry.builder_defaults(name)}
-            )
+    defaults = {"method": registry.constructor_defaults, "task": registry.builder_defaults}
+    for group, defaults_of in defaults.items():
+        chosen = [a.partition("=")[2].split(",") for a in arguments if a.startswith(f"{group}=")]
+        for name in {name for names in chosen for name in names} - _yaml_names(group):
+            node = {"name": name, **defaults_of(name)}
+            ConfigStore.instance().store(group=group, name=name, node=node)
 
 
 def _yaml_names(group: str) -> set[str]:

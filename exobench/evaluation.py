@@ -98,7 +98,7 @@ def fit_or_load(
             spent = before + time.perf_counter() - start
             (workdir / "seconds.json").write_text(json.dumps(spent), encoding="utf-8")
     posterior.save(saved)
-    facts = {
+    facts: dict[str, Any] = {
         "seconds": spent,
         "simulations": problem.n_train + problem.n_validation,
         "peak_memory_bytes": peak_rss_bytes(),

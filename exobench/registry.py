@@ -154,12 +154,8 @@ def _load(group: str, kind: str, name: str) -> Any:
     return loaded
 
 
-def _constructor_parameters(cls: type) -> dict[str, inspect.Parameter]:
-    if cls.__init__ is object.__init__:
-        return {}
-    parameters = dict(inspect.signature(cls.__init__).parameters)
-    parameters.pop("self", None)
-    return parameters
+def _constructor_parameters(cls: type[Any]) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(cls).parameters)
 
 
 def _split(settings: dict[str, Any], kind: str) -> tuple[str, dict[str, Any]]:

@@ -64,7 +64,14 @@ def run(settings: RunSettings, *, announce: bool = True) -> RunRecord:
 def run_floor(settings: RunSettings) -> RunRecord:
     """The prior's record on the same task and test spectra."""
     n_test = settings.n_test or build_method(settings.method).default_n_test
-    free = {"n_draws": None, "steps": None, "seconds": None, "budget": FLOOR_BUDGET, "seed": 0, "rerun": False}
+    free: dict[str, Any] = {
+        "n_draws": None,
+        "steps": None,
+        "seconds": None,
+        "budget": FLOOR_BUDGET,
+        "seed": 0,
+        "rerun": False,
+    }
     return run(replace(settings, method={"name": FLOOR}, n_test=n_test, **free), announce=False)
 
 

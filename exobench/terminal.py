@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -44,7 +45,7 @@ def scores_on(record: RunRecord, n_obs: int) -> list[Score]:
         return [Score(**score) for score in record["scores"]]
     parameters = record["parameters"]
     names = [parameter["name"] for parameter in parameters]
-    low, high = ([parameter[end] for parameter in parameters] for end in ("low", "high"))
+    low, high = (np.array([parameter[end] for parameter in parameters]) for end in ("low", "high"))
     return aggregate(record.per_spectrum(), names, low, high, n_obs=n_obs)
 
 

@@ -112,15 +112,15 @@ def cia_points(path: Path, pair: str) -> tuple[Array, Array, Array]:
     """Collision-induced absorption of the NEMESIS table at 150-14000 cm-1 and about 800-2300 K.
 
     The file holds two Fortran records: 25 temperatures as float64, then float32 coefficients of shape (1501
-    wavenumbers by 10 cm-1, 9 pairs, 25 temperatures) in cm-1 amagat-2.
+    wavenumbers by 10 cm-1, 25 temperatures, 9 pairs) in cm-1 amagat-2.
 
     Returns:
         Wavenumber (n,), temperature (n_temperature,) and values (n_temperature, n).
     """
     raw = path.read_bytes()
     temperature_k = np.frombuffer(raw, "<f8", 25, 4)
-    table = np.frombuffer(raw, "<f4", 1501 * 9 * 25, 4 + 200 + 4 + 4).reshape(1501, 9, 25)
+    table = np.frombuffer(raw, "<f4", 1501 * 9 * 25, 4 + 200 + 4 + 4).reshape(1501, 25, 9)
     rows = np.arange(15, 1400, 5)
     nodes = (temperature_k >= 800) & (temperature_k <= 2300)
-    values = table[rows][:, CIA_PAIR_INDEX[pair]][:, nodes].T.astype(float)
+    values = table[rows][:, nodes, CIA_PAIR_INDEX[pair]].T.astype(float)
     return 10.0 * rows, temperature_k[nodes], values

@@ -119,7 +119,7 @@ class CorrectedStep:
     learning_rate: float
     adversarial_weight: float
     adversarial_every: int
-    parameter_weight: float = 3.0
+    parameter_weight: float = 10.0
     frozen_after: float = 0.5
 
     def __call__(self, batch: Batch, random: torch.Generator) -> dict[str, torch.Tensor]:

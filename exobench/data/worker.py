@@ -50,6 +50,8 @@ def make_shard(recipe: DataRecipe, simulator: Simulator, folder: Path, split: st
 
 def make_here(recipe: DataRecipe, folder: Path, split: str, indices: Sequence[int]) -> Generator[Made, None, None]:
     """Makes shards one after the other in this process, on one thread so that the numbers are those of a worker."""
+    if not indices:
+        return
     with _one_torch_thread():
         simulator = recipe.build_simulator()
         for index in indices:

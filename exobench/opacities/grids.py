@@ -19,7 +19,7 @@ def constant_ratio_grid(first_edge_um: float, ratio: float, n_bin: int) -> tuple
     Returns:
         Bin centres (midpoints of the edges), shape (n_bin,), and edges, shape (n_bin + 1,), in um, ascending.
     """
-    edges = first_edge_um * ratio ** np.arange(n_bin + 1)
+    edges: Array = first_edge_um * ratio ** np.arange(n_bin + 1, dtype=np.float64)
     return 0.5 * (edges[1:] + edges[:-1]), edges
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.places import Places
@@ -50,9 +48,9 @@ def parse(arguments: Sequence[str]) -> Places:
             raise ExobenchError(f"{key} needs a folder, such as {key}={'runs' if key == KEYS[0] else 'reports'}.")
         values[key] = value
     places = Places.resolve(runs=values.get("paths.runs"), reports=values.get("paths.reports"))
-    named = values.get("paths.runs") or os.environ.get("EXOBENCH_RUNS")
-    if named and not Path(places.runs).is_dir():
-        raise ExobenchError(f"paths.runs={named}: there is no such folder; give the one that holds the run records.")
+    if "paths.runs" in values and not places.runs.is_dir():
+        wrong = values["paths.runs"]
+        raise ExobenchError(f"paths.runs={wrong}: there is no such folder; give the one that holds the run records.")
     return places
 
 

@@ -145,6 +145,9 @@ class Entry:
                 raise ExobenchError(f"{path} lacks '{key}'; run it again with rerun=true.")
             if arrays[key].shape != wanted:
                 raise ExobenchError(f"{path}: '{key}' has shape {arrays[key].shape}; {RECORD} promises {wanted}.")
+        for key, values in arrays.items():
+            if values.shape not in (shape, shape[:1]):
+                raise ExobenchError(f"{path}: '{key}' has shape {values.shape}; expected {shape} or {shape[:1]}.")
         return arrays
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import json
 import logging
 import re
 import shutil
@@ -18,12 +17,14 @@ from tqdm import tqdm
 
 import exobench
 from exobench.errors import ExobenchError
+from exobench.metrics.catalogue import METRICS
 from exobench.metrics.score import METRICS_VERSION
 from exobench.report.artwork import Artwork, artwork
 from exobench.report.cache import ASSETS, Cache, remove_stale, write_text
 from exobench.report.entries import Entry, Problem, read_entries, unfinished
 from exobench.report.figures import MAX_POINTS
-from exobench.report.sections import Section, sections, settings_apart
+from exobench.report.scores import evidence
+from exobench.report.sections import NESTED_SIZES, Section, sections, settings_apart
 from exobench.report.tables import Leaderboard, ScoreSheet, doc, leaderboards, score_sheet
 from exobench.report.wording import count, duration, gibibytes, leaves, plain
 from exobench.results import RECORD
@@ -92,6 +93,8 @@ def _views(entries: Sequence[Entry], reports: Path) -> tuple[list[SectionView], 
         cache = Cache.open(entry, reports)
         try:
             art[entry.anchor] = artwork(entry, cache) if entry.is_ok else {}
+            if entry.is_ok:
+                evidence(entry, cache, next((n for n in NESTED_SIZES if n <= entry.n_test), entry.n_test))
         except _BROKEN as error:
             problems.append(Problem(entry.relative, _one_line(error, entry)))
             continue
@@ -134,13 +137,13 @@ def _render(views: Sequence[SectionView], problems: Sequence[Problem], open_runs
         runs=runs,
         style=Markup(_resource("style.css")),
         metric_doc=doc,
+        metrics=METRICS,
         leaves=lambda content: list(leaves(content)),
         version=exobench.__version__,
         metrics_version=METRICS_VERSION,
         assets=ASSETS,
         record_name=RECORD,
         max_points=MAX_POINTS,
-        as_json=lambda value: json.dumps(value, indent=1, sort_keys=True, default=str),
     )
 
 

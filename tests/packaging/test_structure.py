@@ -32,7 +32,7 @@ def test_the_library_knows_no_task_and_no_method():
         assert not wrong, f"{path} imports {wrong}"
 
 
-@pytest.mark.parametrize("package, folder", [("exobench_baselines", "baselines"), ("exobench_tasks", "tasks")])
+@pytest.mark.parametrize(("package", "folder"), [("exobench_baselines", "baselines"), ("exobench_tasks", "tasks")])
 def test_plugins_do_not_import_each_other(package, folder):
     other = {"exobench_baselines": "exobench_tasks", "exobench_tasks": "exobench_baselines"}[package]
     for path in modules(folder):

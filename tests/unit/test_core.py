@@ -33,7 +33,7 @@ def test_prior_density_integrates_to_one():
     assert prior.log_prob(theta)[1] == -np.inf
 
 
-@pytest.mark.parametrize("low, high", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf)])
+@pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (0.0, np.inf)])
 def test_bad_range_is_refused_by_name(low, high):
     with pytest.raises(ExobenchError, match="temperature"):
         Parameter("temperature", "K", "T", low, high)
