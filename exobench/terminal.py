@@ -60,7 +60,7 @@ def format_score(score: Score, digits: str) -> str:
         return score.status
     if score.standard_error is None:
         return f"{score.value:{digits}}"
-    return f"{score.value:{digits}} ±{score.standard_error:.1g}"
+    return f"{score.value:{digits}} ±{f'{score.standard_error:.1g}'.removeprefix('0')}"
 
 
 def _heading(record: RunRecord, n_obs: int) -> str:
@@ -74,7 +74,7 @@ def _heading(record: RunRecord, n_obs: int) -> str:
 
 def _parameter_table(record: RunRecord, scores: Sequence[Score], floor: Sequence[Score]) -> Table:
     caption = "± one standard error over test spectra; in brackets the prior, which never looks"
-    table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("parameter", no_wrap=True)
     for _, title, _ in PER_PARAMETER:
         table.add_column(title, justify="right", no_wrap=True)
@@ -85,8 +85,7 @@ def _parameter_table(record: RunRecord, scores: Sequence[Score], floor: Sequence
             base = find_score(floor, metric, name)
             beside = f"[dim]({base.value:{digits}})[/dim]" if base.value is not None else f"[dim]({base.status})[/dim]"
             cells.append(f"{format_score(find_score(scores, metric, name), digits)}\n{beside}")
-        unit = "" if parameter["unit"] in ("dex", "1") else f"\n[dim]{parameter['unit']}[/dim]"
-        table.add_row(f"{name}{unit}", *cells)
+        table.add_row(name, *cells)
     return table
 
 

@@ -73,7 +73,7 @@ CO_FAMILIES = [
     Family(0, 3, 6350.44, -21.20, 0.0, -79.74, rotation_change_cm=-0.0525),
     Family(0, 4, 8414.47, -23.60, 0.0, -106.3, rotation_change_cm=-0.0700),
 ]
-CO_FREE = {i: ("log10_strength", "herman_wallis") for i in (1, 2, 3, 4)}
+CO_FREE = dict.fromkeys((1, 2, 3, 4), ("log10_strength", "herman_wallis"))
 
 CO2 = LinearMolecule(
     rotation_cm=0.39022,
@@ -115,15 +115,15 @@ CO2_FAMILIES = [
     Family(5, 1, 5600.00, -22.50, -15.0, -40.0, 2.0, 60.0, -0.0030, 0.0, 0.3),
     Family(1, 2, 5315.00, -22.00, -20.0, -60.0, 1.0, 30.0, -0.0060, 0.0, 0.3),
     Family(1, 3, 7602.00, -22.80, -37.0, -85.0, 1.0, 30.0, -0.0090, 0.0, 0.3),
-    # Beyond the fitted range, kept at the literature: nu2 with its Fermi-split hot bands (618, 668, 721 cm-1) and the
-    # laser bands, whose first hot bands lie at 927 and 1072 cm-1. Strengths are those of Rothman et al. per molecule in the lower state.
+    # Beyond the fitted range, kept at the literature: nu2 with its Fermi-split hot bands (618, 668, 721 cm-1) and
+    # the laser bands, whose first hot bands lie at 927 and 1072 cm-1. Strengths are those of Rothman et al. per
+    # molecule in the lower state.
     Family(1, 0, 667.38, -17.045, -0.5, -12.0, 1.0, 30.0, -0.0001, 0.0, 0.5),
     Family(-2, 1, 960.96, -19.00, -34.0, -25.0, 1.0, 12.0, -0.0031),
     Family(-2, 1, 1063.73, -19.07, 8.0, -25.0, 1.0, 12.0, -0.0031),
 ]
-CO2_FREE = {i: ("log10_strength", "bend_power") for i in range(25)} | {
-    i: ("log10_strength", "bend_power", "shift_bend_cm", "spread_cm") for i in range(8)
-}
+CO2_FREE: dict[int, tuple[str, ...]] = dict.fromkeys(range(25), ("log10_strength", "bend_power"))
+CO2_FREE |= dict.fromkeys(range(8), ("log10_strength", "bend_power", "shift_bend_cm", "spread_cm"))
 
 CO2_BANDS = [  # what is left between the families: far wings beyond the band heads and crowds of weak hot bands
     (2460, -20.6, 40, 40),

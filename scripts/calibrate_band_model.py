@@ -13,17 +13,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import band_model_start as start
 import numpy as np
 from numpy.typing import NDArray
-from real_tables import GASES, Spectra, ariel_channels, ariel_file, ariel_means, bt2_means, cia_points
+from real_tables import GASES, Spectra, ariel_file, ariel_means, bt2_means, cia_points
 from scipy.optimize import least_squares
 
 from exobench.opacities.band_shapes import band_integral
-from exobench.opacities.line_overlap import TRANSIT_OPTICAL_DEPTH, effective_ratio
+from exobench.opacities.line_overlap import effective_ratio, transit_effective
 from exobench.opacities.linear_bands import Family, LinearMolecule, binned_integral
 from exobench.opacities.load_nemesis import KTable, load_kta
 
@@ -31,9 +32,10 @@ Array = NDArray[np.float64]
 
 OUT = Path(__file__).parents[1] / "exobench" / "opacities" / "band_coefficients.json"
 ATTRIBUTION = (
-    "Fitted to ExoMolOP opacities (Chubb et al. 2021, A&A 646, A21; CC-BY-SA 4.0; line lists POKAZATEL for H2O, UCL-4000 "
-    "for CO2, Li2015 for CO, YT34to10 for CH4), to BT2 H2O cross-sections of TauREx (Barber et al. 2006; CC-BY 4.0) and "
-    "to HITRAN collision-induced absorption (Richard et al. 2012; Karman et al. 2019). These coefficients: CC-BY-SA 4.0."
+    "Fitted to ExoMolOP opacities (Chubb et al. 2021, A&A 646, A21; CC-BY-SA 4.0; line lists POKAZATEL for H2O, "
+    "UCL-4000 for CO2, Li2015 for CO, YT34to10 for CH4), to BT2 H2O cross-sections of TauREx (Barber et al. 2006; "
+    "CC-BY 4.0) and to HITRAN collision-induced absorption (Richard et al. 2012; Karman et al. 2019). "
+    "These coefficients: CC-BY-SA 4.0."
 )
 TEMPERATURES_K = {"bands": np.arange(900.0, 2101.0, 200.0), "linear": np.arange(900.0, 2101.0, 400.0)}
 """Of the fit; a linear molecule's dependence on temperature is mostly fixed, so fewer do."""
@@ -51,6 +53,7 @@ FAMILY_STEPS = {
 
 
 def main() -> None:
+    """Fits every gas and pair, and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ariel52", type=Path)
     parser.add_argument("cia_table", type=Path)
@@ -182,7 +185,7 @@ def fit_overlap(gas: str, table: KTable) -> dict[str, object]:
     pressures = [int(i) for i in np.flatnonzero((table.pressure_pa >= 1) & (table.pressure_pa <= 1.1e6))][::2]
     k = table.k_m2[:, pressures][:, :, temperatures] * 1e4
     mean = k @ table.weights
-    target = np.log10(effective_cm2(k, mean, table.weights) / np.maximum(mean, 1e-60))
+    target = np.log10(transit_effective(k, table.weights) / np.maximum(mean, 1e-60))
     weight = np.clip((np.log10(np.maximum(mean, 1e-60)) + 26.0) / 3.0, 0, 1)
     knots = np.log10(start.OVERLAP_KNOTS_UM[gas])
     n = len(knots)
@@ -206,18 +209,6 @@ def fit_overlap(gas: str, table: KTable) -> dict[str, object]:
     x0 = np.concatenate([np.full(n, -1.0), np.full(n, -6.5 if gas == "CO" else -0.5), [1.0, 3.0]])
     x = least_squares(residuals, x0, loss="soft_l1", f_scale=0.1).x
     return {name: np.asarray(value).tolist() for name, value in entry(x).items()}
-
-
-def effective_cm2(k: Array, mean: Array, weights: Array) -> Array:
-    """Cross-section t/N of the column N whose mean transmission is exp(-t), by bisection in log N."""
-    t = TRANSIT_OPTICAL_DEPTH
-    low = np.log(t / np.maximum(mean, 1e-60))
-    high = low + 25.0
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        deeper = np.exp(-k * np.exp(middle)[..., None]) @ weights < np.exp(-t)
-        low, high = np.where(deeper, low, middle), np.where(deeper, middle, high)
-    return np.asarray(t * np.exp(-low))
 
 
 def fit_cia(pair: str, path: Path) -> dict[str, object]:
@@ -252,21 +243,7 @@ def write(path: Path, content: dict[str, object]) -> None:
 
 def join_number_lists(text: str) -> str:
     """Puts each innermost list of an indented JSON text on one line."""
-    pieces, depth_start = [], None
-    for line in text.splitlines():
-        if line.rstrip().endswith("["):
-            if depth_start is not None:
-                pieces.extend(depth_start)
-            depth_start = [line]
-        elif depth_start is not None:
-            depth_start.append(line if not line.strip().startswith("]") else line)
-            if line.strip().startswith("]"):
-                head, *items, tail = depth_start
-                pieces.append(head + " ".join(item.strip() for item in items) + tail.strip())
-                depth_start = None
-        else:
-            pieces.append(line)
-    return "\n".join(pieces)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found.group().split()).replace("[ ", "[").replace(" ]", "]"), text)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Turns the completions of a spectrum into posterior draws: their centre, spread and grain, fitted on validation spectra."""
+"""Turns the completions of a spectrum into posterior draws, by a model fitted on validation spectra."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
-
 from exobench_baselines.exogan.losses import energy_score, mean_crps
+from torch import nn
 
 _EDGE = 1e-4
 _SMALLEST_SPREAD = 1e-3
@@ -24,17 +23,18 @@ class Calibrator(nn.Module):
         n_param: number of parameters.
     """
 
+    feature_mean: torch.Tensor
+    feature_scale: torch.Tensor
+
     def __init__(self, n_param: int) -> None:
         super().__init__()
         self.n_param = n_param
         self.register_buffer("feature_mean", torch.zeros(2 * n_param + 1))
         self.register_buffer("feature_scale", torch.ones(2 * n_param + 1))
-        self.net = nn.Sequential(
-            nn.Linear(2 * n_param + 1, _HIDDEN), nn.SiLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.SiLU(),
-            nn.Linear(_HIDDEN, _OUTPUTS * n_param),
-        )
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        self.net = nn.Sequential(nn.Linear(2 * n_param + 1, _HIDDEN), nn.SiLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.SiLU())
+        self.last = nn.Linear(_HIDDEN, _OUTPUTS * n_param)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
 
     def features(self, u: torch.Tensor, misfit: torch.Tensor) -> torch.Tensor:
         """Summary (obs, 2 param + 1) of completions u (obs, restart, param) in the unit cube and their misfit."""
@@ -53,13 +53,12 @@ class Calibrator(nn.Module):
         logits = to_logit(u)
         centre, spread = logits.mean(dim=1, keepdim=True), logits.std(dim=1, keepdim=True).clamp_min(_SMALLEST_SPREAD)
         features = (self.features(u, misfit) - self.feature_mean) / self.feature_scale
-        shift, stretch, grain, noise = self.net(features.clamp(-5, 5)).unflatten(1, (_OUTPUTS, 1, -1)).unbind(1)
+        outputs = self.last(self.net(features.clamp(-5, 5))).unflatten(1, (_OUTPUTS, 1, -1))
+        shift, stretch, grain, noise = outputs.unbind(1)
         rounds = -(-n_draws // restarts)
         places = torch.rand(n_obs, rounds, restarts, generator=generator, device=u.device).argsort(dim=2)
         first = places.flatten(1)[:, :n_draws]
-        second, third = (
-            torch.randint(restarts, first.shape, generator=generator, device=u.device) for _ in range(2)
-        )
+        second, third = (torch.randint(restarts, first.shape, generator=generator, device=u.device) for _ in range(2))
         pick = lambda index: torch.gather(logits, 1, index[..., None].expand(-1, -1, logits.shape[2]))  # noqa: E731
         normal = torch.randn(n_obs, n_draws, logits.shape[2], generator=generator, device=u.device)
         moved = (
@@ -101,7 +100,9 @@ def fit_calibrator(
     held = max(2, n_obs // 5)
     calibrator.standardise_by(calibrator.features(u[held:], misfit[held:]))
     optimiser = torch.optim.AdamW(calibrator.parameters(), lr=3e-3, weight_decay=1e-2)
-    device_generator = torch.Generator(device=u.device).manual_seed(int(torch.randint(2**60, (1,), generator=generator)))
+    device_generator = torch.Generator(device=u.device).manual_seed(
+        int(torch.randint(2**60, (1,), generator=generator))
+    )
     best, best_state = torch.inf, {k: v.clone() for k, v in calibrator.state_dict().items()}
     for step in range(steps + 1):
         if step % 25 == 0 or step == steps:
@@ -130,7 +131,7 @@ def _held_out_score(calibrator: Calibrator, u: torch.Tensor, misfit: torch.Tenso
 
 
 def _initialise(calibrator: Calibrator, generator: torch.Generator) -> None:
-    for layer in list(calibrator.net)[:-1]:
+    for layer in calibrator.net:
         if isinstance(layer, nn.Linear):
             with torch.no_grad():
                 fan_in = layer.weight.shape[1]

@@ -56,6 +56,13 @@ def statistics_of(x: torch.Tensor, sigma: torch.Tensor) -> SpectrumStatistics:
 class SpectrumFeatures(nn.Module):
     """Turns spectra into standardised inputs: shape, missing bins, level, amplitude and noise."""
 
+    mean: torch.Tensor
+    spread: torch.Tensor
+    level_sigma: torch.Tensor
+    log_amplitude: torch.Tensor
+    log_sigma: torch.Tensor
+    groups: torch.Tensor
+
     def __init__(self, statistics: SpectrumStatistics) -> None:
         super().__init__()
         for name, value in statistics._asdict().items():

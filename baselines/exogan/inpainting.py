@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-
 from exobench_baselines.exogan.layout import Layout
 from exobench_baselines.exogan.losses import generator_loss
 from exobench_baselines.exogan.masks import cut_bins, visible_pixels
@@ -73,9 +72,7 @@ class PublishedMisfit:
         shown = x.masked_fill(~seen, torch.nan)
         cut = cut_bins(layout, seen)
         visible = visible_pixels(layout, seen) & ~_pixels_of_bins(layout, cut)
-        return cls(
-            pictures.encode(hidden, shown), visible, cut, pictures.extrema(shown.flip(1)), pictures, restarts
-        )
+        return cls(pictures.encode(hidden, shown), visible, cut, pictures.extrema(shown.flip(1)), pictures, restarts)
 
     def __call__(self, generated: torch.Tensor) -> torch.Tensor:
         """Contextual losses (n,)."""
@@ -194,7 +191,11 @@ class Search:
         theta = self.pictures.theta_of(pictures)
         shape = (n_obs, restarts)
         return Completions(
-            theta.unflatten(0, shape), contextual.unflatten(0, shape), loss.unflatten(0, shape), flat.unflatten(0, shape), number
+            theta.unflatten(0, shape),
+            contextual.unflatten(0, shape),
+            loss.unflatten(0, shape),
+            flat.unflatten(0, shape),
+            number,
         )
 
     def _evaluate(

@@ -11,10 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-
-from exobench.errors import ExobenchError
-from exobench.parameters import ParameterSpace
 from exobench_baselines.exogan.sections import (
     BORDER,
     N_SLOT,
@@ -24,6 +20,10 @@ from exobench_baselines.exogan.sections import (
     is_published_grid,
     section_edges,
 )
+from numpy.typing import NDArray
+
+from exobench.errors import ExobenchError
+from exobench.parameters import ParameterSpace
 
 Array = NDArray[np.float64]
 
@@ -212,7 +212,7 @@ class Layout:
         return (self.source >= theta) & (self.source < zero)
 
     @cached_property
-    def readout(self) -> NDArray[np.float32]:
+    def readout(self) -> Array:
         """Weights of the pixels in each component, (pixel, component): the mean of a component's own pixels.
 
         H2O is read from the last 3 x 3 pixels of its corner, as the public code does.
@@ -222,7 +222,7 @@ class Layout:
         zero = self.component_starts[4]
         corner[:-_CORNER_READ] = zero
         corner[:, :-_CORNER_READ] = zero
-        weights = np.zeros((self.n_pixel, self.n_component), dtype=np.float32)
+        weights = np.zeros((self.n_pixel, self.n_component))
         weights[np.arange(self.n_pixel), source.ravel()] = 1.0
         return weights / np.maximum(weights.sum(axis=0), 1.0)
 
@@ -246,7 +246,8 @@ def why_not(parameters: ParameterSpace) -> str | None:
     for p in parameters.parameters:
         ends_beyond = p.high > 0 if p.name.startswith("log10_") else p.low < 0
         if ends_beyond:
-            return f"an ExoGAN pixel cannot hold {p.name} in [{p.low:g}, {p.high:g}]: abundances end at 0, others start there."
+            end = "end" if p.high > 0 else "start"
+            return f"an ExoGAN pixel cannot hold {p.name} in [{p.low:g}, {p.high:g}]: it must {end} at 0."
     return None
 
 

@@ -37,6 +37,9 @@ class Generator(nn.Module):
             pixels, so that a pixel that varies little counts as much as one that varies a lot.
     """
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(
         self,
         base: int,

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-
 from exobench_baselines.exogan.layout import Decoded, Layout
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 

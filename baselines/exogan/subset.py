@@ -44,9 +44,7 @@ class FirstRows:
     ) -> Iterator[Batch]:
         """Endless batches, a pure function of (seed, epoch, step)."""
         if split != "train":
-            return self._source.stream(
-                split, batch_size, device=device, seed=seed, noise=noise, start_step=start_step
-            )
+            return self._source.stream(split, batch_size, device=device, seed=seed, noise=noise, start_step=start_step)
         return self._train(batch_size, device, seed, noise, start_step)
 
     def _train(

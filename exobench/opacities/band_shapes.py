@@ -23,9 +23,10 @@ COLUMNS = ("log10_strength", "strength_power", "centre_cm", "width_left_cm", "wi
 """Meaning of the numbers of one band; strengths are log10 of cm/molecule, widths in cm-1."""
 
 
-def gudermannian(x: ArrayLike) -> Array:
-    """Integral of sech from 0 to x, computed as ``2 atan(tanh(x/2))``."""
-    return np.asarray(2.0 * np.arctan(np.tanh(0.5 * np.asarray(x, dtype=float))))
+def sech_integral(start: ArrayLike, end: ArrayLike) -> Array:
+    """Integral of sech from `start` to `end`, both at or above 0, without cancellation far from the origin."""
+    a, b = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
+    return np.asarray(2.0 * np.arctan((np.exp(-a) - np.exp(-b)) / (1.0 + np.exp(-a - b))))
 
 
 def band_integral(bands: Array, temperature_k: Array, low_cm: Array, high_cm: Array) -> Array:
@@ -46,10 +47,9 @@ def band_integral(bands: Array, temperature_k: Array, low_cm: Array, high_cm: Ar
     growth = ratio**width_power
     left, right = left * growth, right * growth
 
-    def cumulative(wavenumber: Array) -> Array:
-        offset = wavenumber[None, None, :] - centre[:, :, None]
-        width = np.where(offset < 0, left[:, :, None], right[:, :, None])
-        return width * gudermannian(offset / width)
-
-    share = (cumulative(high_cm) - cumulative(low_cm)) / (0.5 * np.pi * (left + right))[:, :, None]
+    below, above = (np.asarray(end)[None, None, :] - centre[:, :, None] for end in (low_cm, high_cm))
+    left, right = left[:, :, None], right[:, :, None]
+    on_left = left * sech_integral(np.maximum(-above, 0.0) / left, np.maximum(-below, 0.0) / left)
+    on_right = right * sech_integral(np.maximum(below, 0.0) / right, np.maximum(above, 0.0) / right)
+    share = (on_left + on_right) / (0.5 * np.pi * (left + right))
     return np.asarray((strength[:, :, None] * share).sum(axis=0))

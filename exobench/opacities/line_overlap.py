@@ -24,6 +24,7 @@ from exobench.opacities.band_shapes import REFERENCE_TEMPERATURE_K
 Array = NDArray[np.float64]
 
 REFERENCE_PRESSURE_PA = 1e5
+SMALLEST, BISECTION_RANGE, BISECTIONS = 1e-70, 25.0, 50
 TRANSIT_OPTICAL_DEPTH = 0.56
 """Slant optical depth at the transit radius (Lecavelier des Etangs et al. 2008, A&A 481, L83)."""
 
@@ -51,3 +52,22 @@ def overlap(entry: Mapping[str, Any], wavelength_um: Array, temperature_k: Array
 def effective_ratio(entry: Mapping[str, Any], wavelength_um: Array, temperature_k: Array, pressure_pa: Array) -> Array:
     """Effective over mean cross-section, shape (n_pressure, n_temperature, n_bin); arguments as for `overlap`."""
     return 1.0 / (1.0 + TRANSIT_OPTICAL_DEPTH / overlap(entry, wavelength_um, temperature_k, pressure_pa))
+
+
+def transit_effective(k: Array, weights: Array) -> Array:
+    """Cross-section that acts in a transit, from a k-distribution: t/N of the column N whose transmission is exp(-t).
+
+    Args:
+        k: ordinates of the distribution, any unit, shape (..., n_g).
+        weights: summing to one, shape (n_g,).
+
+    Returns:
+        In the unit of `k`, shape (...,); the mean where all ordinates are equal, below it elsewhere.
+    """
+    low = np.log(TRANSIT_OPTICAL_DEPTH / np.maximum(k @ weights, SMALLEST))
+    high = low + BISECTION_RANGE
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        opaque = np.exp(-k * np.exp(middle)[..., None]) @ weights < np.exp(-TRANSIT_OPTICAL_DEPTH)
+        low, high = np.where(opaque, low, middle), np.where(opaque, middle, high)
+    return np.asarray(TRANSIT_OPTICAL_DEPTH * np.exp(-low))

@@ -113,9 +113,8 @@ def _load_pairs(folder: Path, bin_edges_um: Array) -> tuple[tuple[CollisionInduc
     entries, origin = [], []
     for number, pair in enumerate(CIA_PAIRS):
         name = "-".join(pair)
-        files = sorted(
-            file for pattern in (f"{name}*", f"*/{name}*") for file in folder.glob(pattern) if file.suffix in CIA_SUFFIXES
-        )
+        named = [*folder.glob(f"{name}*"), *folder.glob(f"*/{name}*")]
+        files = sorted(file for file in named if file.suffix in CIA_SUFFIXES)
         if files:
             entries.append(load_cia(files[0], pair, bin_edges_um))
         else:

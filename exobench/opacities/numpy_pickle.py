@@ -28,7 +28,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = multiarray._reconstruct
     _ALLOWED[f"{_core}.multiarray", "scalar"] = multiarray.scalar
-    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = numeric._frombuffer
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = vars(numeric)["_frombuffer"]
 
 
 class RestrictedUnpickler(pickle.Unpickler):

@@ -114,7 +114,7 @@ class OpacitySet:
         return digest.hexdigest()[:16]
 
 
-def _feed(digest: "hashlib._Hash", name: str, *arrays: Array) -> None:
+def _feed(digest: hashlib._Hash, name: str, *arrays: Array) -> None:
     digest.update(name.encode())
     for array in arrays:
         digest.update(str(array.shape).encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from exobench.metrics.calibration import MISSING_SHARE, complete_ranks
 from exobench.report.cache import ASSETS, Cache
 from exobench.report.entries import Entry
-from exobench.report.figures import MAX_POINTS, coverage_figure, rank_figure, save, truth_figure
+from exobench.report.figures import MAX_POINTS, coverage_figure, outside_frame, rank_figure, save, truth_figure
 
 Array = NDArray[np.float64]
 Artwork = dict[str, Any]
-"""``truth``, ``calibration`` and ``own``: lists of figures (png, svg, alt, caption); ``notes``: why some are missing."""
+"""``truth``, ``calibration``, ``own``: lists of figures (png, svg, alt, caption); ``notes``: why some are missing."""
 
 MIN_OBS_CURVES = 10
 _SHOWN, _LINKED = (".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"), (".pdf",)
@@ -48,8 +49,12 @@ def _draw(entry: Entry, folder: Path) -> Artwork:
         if not np.isfinite(estimate[1][:MAX_POINTS]).any():
             made["notes"].append(f"No estimate of {parameter.name} is finite.")
             continue
-        alt = f"{parameter.name}: estimate over truth. {_describe(estimate[0], estimate[1], parameter.low, parameter.high)}"
-        _add(made, "truth", folder / f"truth-{number + 1}", alt, parameter.name, lambda p=parameter, e=estimate: truth_figure(p, *e))
+        summary = _describe(estimate[0], estimate[1], parameter.low, parameter.high)
+        alt = f"{parameter.name}: estimate over truth. {summary}"
+        beyond = outside_frame(parameter, estimate[1])
+        caption = parameter.name + (f" ({beyond} estimates beyond the frame)" if beyond else "")
+        draw = partial(truth_figure, parameter, *estimate)
+        _add(made, "truth", folder / f"truth-{number + 1}", alt, caption, draw)
     _draw_calibration(entry, arrays["rank"], folder, made)
     _copy_own(entry, folder, made)
     return made
@@ -66,10 +71,10 @@ def _draw_calibration(entry: Entry, ranks: Array, folder: Path, made: Artwork) -
         f"{name} {100 * share:.0f} %" for name, share in zip(entry.names, shares.mean(axis=0), strict=True)
     )
     caption = f"Coverage of central intervals, {len(kept):,} spectra"
-    _add(made, "calibration", folder / "coverage", alt, caption, lambda: coverage_figure(entry.parameters, kept))
+    _add(made, "calibration", folder / "coverage", alt, caption, partial(coverage_figure, entry.parameters, kept))
     alt = "Histograms of the rank of the truth among the draws, one for each parameter."
     caption = f"Ranks of the truth, {len(kept):,} spectra"
-    _add(made, "calibration", folder / "ranks", alt, caption, lambda: rank_figure(entry.parameters, kept))
+    _add(made, "calibration", folder / "ranks", alt, caption, partial(rank_figure, entry.parameters, kept))
 
 
 def _add(made: Artwork, kind: str, stem: Path, alt: str, caption: str, draw: Callable[[], Figure]) -> None:

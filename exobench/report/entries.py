@@ -67,7 +67,7 @@ class Entry:
 
     @cached_property
     def anchor(self) -> str:
-        """Name of this run inside the page and of its folder of figures: plain letters, whatever the method is called."""
+        """Name of this run inside the page and of its folder of figures: safe, whatever the method is called."""
         return f"run-{hashlib.sha256(self.relative.encode()).hexdigest()[:12]}"
 
     def get(self, *keys: str) -> Any:
@@ -126,7 +126,7 @@ class Entry:
 
     @cached_property
     def stored_scores(self) -> tuple[Score, ...]:
-        """The scores that the run itself wrote, over all its test spectra; those of a form not known here are left out."""
+        """The scores that the run wrote, over all its test spectra, without those of a form not known here."""
         rows = self.get("scores")
         found = [_score(row) for row in rows] if isinstance(rows, list) else []
         return tuple(score for score in found if score is not None)
@@ -191,7 +191,9 @@ def _entry(folder: Path, relative: str) -> Entry:
     if not (folder / SCORES).is_file():
         raise ExobenchError(f"{folder / SCORES} is missing; run it again with rerun=true.")
     if not entry.is_current and not entry.stored_scores:
-        raise ExobenchError(f"{path} holds no scores, and metrics version {record['metrics_version']} is not this one's.")
+        raise ExobenchError(
+            f"{path} holds no scores, and metrics version {record['metrics_version']} is not this one's."
+        )
     return entry
 
 

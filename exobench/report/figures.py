@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,7 @@ PALETTE = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#7
 """Tol's bright scheme, distinct for colour-blind readers; line styles repeat the distinction without colour."""
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "exobench",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -36,6 +37,7 @@ _STYLE = {
     "legend.fontsize": 8.0,
 }
 _BAND = "#d9d9d9"
+_DPI = 170
 
 
 def truth_figure(parameter: ParameterNote, truth: Array, median: Array, low: Array, high: Array) -> Figure:
@@ -55,11 +57,18 @@ def truth_figure(parameter: ParameterNote, truth: Array, median: Array, low: Arr
         axes.plot(ends, ends, color="#333333", linewidth=0.8, zorder=1)
         axes.vlines(truth, low, high, color=PALETTE[0], alpha=0.35, linewidth=0.9, zorder=2)
         axes.plot(truth, median, "o", color=PALETTE[0], markersize=2.4, markeredgewidth=0, zorder=3)
-        margin = 0.03 * (parameter.high - parameter.low)
-        axes.set(xlim=(ends[0] - margin, ends[1] + margin), ylim=(ends[0] - margin, ends[1] + margin))
-        axes.set(xlabel=f"{parameter.label}, truth", ylabel=f"{parameter.label}, estimate")
-        axes.set_aspect("equal")
+        frame = _frame(parameter)
+        axes.set(xlim=frame, ylim=frame)
+        axes.set(xlabel="truth", ylabel="estimate", aspect="equal")
+        axes.set_title(parameter.label, fontsize=9)
         return figure
+
+
+def outside_frame(parameter: ParameterNote, median: Array) -> int:
+    """How many of the medians that ``truth_figure`` shows lie beyond its frame, which is the prior's range."""
+    low, high = _frame(parameter)
+    shown = median[:MAX_POINTS]
+    return int(np.sum((shown < low) | (shown > high)))
 
 
 def coverage_figure(parameters: tuple[ParameterNote, ...], ranks: Array) -> Figure:
@@ -105,6 +114,7 @@ def rank_figure(parameters: tuple[ParameterNote, ...], ranks: Array) -> Figure:
             axes.set(xlim=(0, 1), ylim=(0, max(1.15 * upper, 1.05 * counts.max())), xticks=(0, 0.5, 1))
             axes.set_title(parameter.label, fontsize=8.5)
             axes.tick_params(labelsize=7.5)
+            axes.locator_params(axis="y", nbins=3)
         figure.supxlabel("rank of the truth among the draws", fontsize=9)
         figure.supylabel("spectra", fontsize=9)
         return figure
@@ -114,11 +124,21 @@ def save(figure: Figure, stem: Path) -> None:
     """Writes ``stem``.png and ``stem``.svg; equal figures give equal bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(_STYLE):
+        # The layout is found once: each further search would cost as much as drawing.
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             path = stem.with_suffix(f".{kind}")
             part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            figure.savefig(part, format=kind, dpi=170, metadata=metadata)
+            figure.savefig(part, format=kind, dpi="figure", metadata=metadata)
             os.replace(part, path)
+
+
+def _frame(parameter: ParameterNote) -> tuple[float, float]:
+    margin = 0.03 * (parameter.high - parameter.low)
+    return parameter.low - margin, parameter.high + margin
 
 
 def _panel(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
@@ -127,6 +147,6 @@ def _panel(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
 
 
 def _blank(width_inch: float, height_inch: float) -> Figure:
-    figure = Figure(figsize=(width_inch, height_inch), layout="constrained")
+    figure = Figure(figsize=(width_inch, height_inch), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

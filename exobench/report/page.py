@@ -120,7 +120,11 @@ def _one_line(error: BaseException, entry: Entry) -> str:
 
 def _render(views: Sequence[SectionView], problems: Sequence[Problem], open_runs: Sequence[str], runs: Path) -> str:
     environment = Environment(
-        loader=FunctionLoader(_resource), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., Any]] = {
         "doc": _doc_markup,

@@ -66,7 +66,7 @@ def evidence(entry: Entry, cache: Cache, n_obs: int) -> Evidence:
 
 
 def behind(row: Evidence, best: Evidence) -> tuple[float, float] | str:
-    """Energy score of a row minus that of the best, paired over spectra, with its standard error; or why there is none."""
+    """Paired difference of a row's energy score to the best row's, with its standard error; or why there is none."""
     if not row.entry.is_current:
         return "scored by another version"
     key = f"behind {row.n_obs} {best.entry.anchor} {best.cache.stamp}"
@@ -88,7 +88,9 @@ def _compute(entry: Entry, n_obs: int) -> list[Any]:
     arrays = entry.arrays()
     metrics = [find_metric(name) for name in SHOWN]
     low, high = ([getattr(parameter, end) for parameter in entry.parameters] for end in ("low", "high"))
-    scores: Sequence[Score] = aggregate(arrays, entry.names, np.array(low), np.array(high), n_obs=n_obs, metrics=metrics)
+    scores: Sequence[Score] = aggregate(
+        arrays, entry.names, np.array(low), np.array(high), n_obs=n_obs, metrics=metrics
+    )
     verdict = calibration_verdict(arrays["rank"][:n_obs], entry.names)
     return [[score.to_dict() for score in scores], [verdict.status, verdict.reason]]
 

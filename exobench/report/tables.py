@@ -14,7 +14,7 @@ from exobench.report.scores import HEAT, Evidence, behind, evidence
 from exobench.report.sections import Section, Selection, selections, settings_apart
 from exobench.report.wording import ABSENT, count, duration, plus_minus
 
-_DECIMALS = {"skill": 2, "hit_rate_10": 2, "hit_rate_5": 2, "hit_rate_2": 2, "hit_rate_1": 2, "nltp": 2}
+_HEAT_DECIMALS, _JOINT_DECIMALS = 3, 4
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Notes:
             self.texts.append(text)
         return self.texts.index(text) + 1
 
-    def cell(self, score: Score, *, shaded: bool = False) -> Cell:
-        """A score as a cell, its reason as a note."""
+    def cell(self, score: Score, decimals: int = 6, *, shaded: bool = False) -> Cell:
+        """A score with at most so many decimals as a cell, its reason as a note."""
         if score.value is None:
             return Cell(score.status, self.number(score.reason), is_gap=True)
-        text = plus_minus(score.value, score.standard_error, _DECIMALS.get(score.metric, 3))
+        text = plus_minus(score.value, score.standard_error, decimals)
         shade = round(10 * min(abs(score.value), 1.0)) if shaded else None
         return Cell(text, self.number(score.reason), shade, score.value < 0)
 
@@ -177,9 +177,9 @@ def _row(row: Evidence, best: Evidence, place: str, apart: str, notes: Notes) ->
         apart=apart,
         track=str(entry.get("track") or ABSENT),
         budget="none" if entry.is_floor else count(entry.number("budget")),
-        energy=notes.cell(row.score("energy_score")),
+        energy=notes.cell(row.score("energy_score"), _JOINT_DECIMALS),
         behind=_behind(row, best, notes),
-        nltp=notes.cell(row.score("nltp")),
+        nltp=notes.cell(row.score("nltp"), _JOINT_DECIMALS),
         badge=row.badge,
         badge_note=notes.number(row.badge_reason) if row.badge != "pass" else None,
         training=duration(entry.number("cost", "training_seconds")),
@@ -196,14 +196,15 @@ def _behind(row: Evidence, best: Evidence, notes: Notes) -> Cell:
         return Cell("undefined", notes.number(found), is_gap=True)
     difference, error = found
     tie = difference <= STANDARD_ERRORS_NEEDED * error
-    return Cell(("tie: " if tie else "") + plus_minus(difference, error))
+    return Cell(("tie: " if tie else "") + plus_minus(difference, error, _JOINT_DECIMALS))
 
 
 def _heat(
     metric: str, found: Sequence[Evidence], apart: dict[str, str], parameters: Sequence[ParameterNote], notes: Notes
 ) -> HeatTable:
-    rows = tuple(
-        (row.entry, apart[row.entry.anchor], tuple(notes.cell(row.score(metric, p.name), shaded=True) for p in parameters))
-        for row in found
-    )
-    return HeatTable(metric, doc(metric), rows)
+    rows = []
+    for row in found:
+        scores = (row.score(metric, parameter.name) for parameter in parameters)
+        cells = tuple(notes.cell(score, _HEAT_DECIMALS, shaded=True) for score in scores)
+        rows.append((row.entry, apart[row.entry.anchor], cells))
+    return HeatTable(metric, doc(metric), tuple(rows))

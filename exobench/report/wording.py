@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 ABSENT = "not available"
 
 
-def plus_minus(value: float, error: float | None, decimals: int = 3) -> str:
-    """A value with its standard error, as many decimals as two digits of the error need, at most ``decimals`` + 2."""
+def plus_minus(value: float, error: float | None, decimals: int = 6) -> str:
+    """A value with its standard error, to two digits of the error and at most so many decimals."""
     if error is None or not math.isfinite(error):
-        return signed(f"{value:.{decimals}f}" if abs(value) < 1e6 else f"{value:.3g}")
-    if error <= 0.0:
-        return signed(f"{value:.{decimals}f} ± 0")
-    places = min(max(1 - math.floor(math.log10(error)), 0), decimals + 2)
-    return signed(f"{value:.{places}f} ± {error:.{places}f}") if abs(value) < 1e6 else signed(f"{value:.3g} ± {error:.2g}")
+        small_or_large = value != 0.0 and not 10.0 ** -min(decimals, 3) <= abs(value) < 1e6
+        return signed(f"{value:.3g}" if small_or_large else f"{value:.{min(decimals, 3)}f}")
+    if abs(value) >= 1e6:
+        return signed(f"{value:.4g} ± {error:.2g}")
+    if error <= 1e-12 * abs(value):
+        return signed(f"{value:.{min(decimals, 3)}f} ± 0")
+    places = min(max(1 - math.floor(math.log10(error)), 0), decimals)
+    step = 10.0**-places
+    return signed(f"{value:.{places}f} ± {f'{error:.{places}f}' if error >= 0.5 * step else f'<{step:.{places}f}'}")
 
 
 def signed(text: str) -> str:
@@ -71,7 +75,7 @@ def leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, content
 
 
-def differing(contents: list[Mapping[str, Any]]) -> list[str]:
+def differing(contents: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys of the leaves that are not the same in all mappings, in the order of their first appearance."""
     flat = [dict(leaves(content)) for content in contents]
     keys = list(dict.fromkeys(key for leaf in flat for key in leaf))

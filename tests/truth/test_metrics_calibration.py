@@ -85,6 +85,18 @@ def test_rank_is_the_count_below_plus_a_random_part():
     np.testing.assert_allclose(ranks_of(inputs), (below + uniform) / 21)
 
 
+def test_rank_of_weighted_draws_counts_the_truth_as_one_effective_draw():
+    """(weight below + U/ESS)/(1 + 1/ESS): what equal draws give when S is the effective sample size."""
+    rng = np.random.default_rng(6)
+    log_weight = rng.normal(size=(20, 3000))
+    inputs = gaussian_inputs(20, 3000, log_weight=log_weight)
+    weight = np.exp(log_weight) / np.exp(log_weight).sum(axis=1, keepdims=True)
+    own = np.sum(weight**2, axis=1)[:, None]
+    below = np.sum(weight[..., None] * (inputs.theta < inputs.theta_true[:, None]), axis=1)
+    uniform = np.random.default_rng(1).random((20, 2))
+    np.testing.assert_allclose(ranks_of(inputs), (below + uniform * own) / (1 + own))
+
+
 def test_ties_are_broken_at_random():
     """Draws that all equal the truth give uniform ranks, not all of them one half."""
     truth = np.zeros((4000, 2))
@@ -149,6 +161,15 @@ def test_too_few_spectra_get_no_badge():
 
 def test_holm_by_hand():
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.5])), [0.04, 0.09, 0.09, 0.5])
+
+
+def test_coverage_is_tested_by_the_exact_binomial():
+    """All 100 ranks in the central 68 %: twice 0.68^100, times the family of three; the rest is close to nominal."""
+    ranks = 0.16 + 0.68 * (np.arange(100)[:, None] + 0.5) / 100
+    verdict = calibration_verdict(ranks, ("a",))
+    assert verdict.smallest_p == pytest.approx(3 * 2 * 0.68**100, rel=1e-6)
+    assert "68 % coverage" in verdict.reason
+    assert verdict.coverage_z[0][0] == pytest.approx(32 / np.sqrt(100 * 0.68 * 0.32))
 
 
 def test_verdict_names_what_decided():

@@ -10,7 +10,6 @@ from exobench.results import SCORES, write_arrays, write_record
 PARAMETERS = [
     {"name": "log10_h2o", "unit": "dex", "label": r"$\log_{10} X_{\rm H_2O}$", "low": -8.0, "high": -1.0},
     {"name": "mass_mjup", "unit": "M_Jup", "label": r"$M\ [M_{\rm Jup}]$", "low": 0.8, "high": 2.0},
-    {"name": "temperature_k", "unit": "K", "label": r"$T\ [{\rm K}]$", "low": 1000.0, "high": 2000.0},
 ]
 SEVEN = [
     PARAMETERS[0],
@@ -19,7 +18,7 @@ SEVEN = [
     {"name": "log10_ch4", "unit": "dex", "label": r"$\log_{10} X_{\rm CH_4}$", "low": -8.0, "high": -1.0},
     PARAMETERS[1],
     {"name": "radius_rjup", "unit": "R_Jup", "label": r"$R\ [R_{\rm Jup}]$", "low": 0.8, "high": 1.5},
-    PARAMETERS[2],
+    {"name": "temperature_k", "unit": "K", "label": r"$T\ [{\rm K}]$", "low": 1000.0, "high": 2000.0},
 ]
 
 
@@ -49,7 +48,7 @@ def header(method, task, task_id, *, seed, budget, n_test, parameters, settings,
         "task": task,
         "task_id": task_id,
         "task_description": task_description or description(task),
-        "parameters": parameters,
+        "parameters": [dict(parameter) for parameter in parameters],
         "method": method,
         "capabilities": ["LOG_PROB", "AMORTISED"],
         "track": "amortised",
@@ -131,7 +130,9 @@ def make_record(
         task_description=task_description,
         n_draws=n_draws,
     )
-    place = runs / (folder or f"{task}/{method.replace('/', '_')}/{task_id[:4]}{budget}{n_test}{len(settings or {})}/{seed}")
+    place = runs / (
+        folder or f"{task}/{method.replace('/', '_')}/{task_id[:4]}{budget}{n_test}{len(settings or {})}/{seed}"
+    )
     place.mkdir(parents=True)
     inputs = make_inputs(method, task_id, parameters, n_test, n_draws, width, claimed, seed, density)
     table = per_spectrum(inputs, np.random.default_rng(seed))
