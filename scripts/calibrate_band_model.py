@@ -243,7 +243,9 @@ def write(path: Path, content: dict[str, object]) -> None:
 
 def join_number_lists(text: str) -> str:
     """Puts each innermost list of an indented JSON text on one line."""
-    return re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found.group().split()).replace("[ ", "[").replace(" ]", "]"), text)
+    return re.sub(
+        r"\[[^\[\]{}]*\]", lambda found: " ".join(found.group().split()).replace("[ ", "[").replace(" ]", "]"), text
+    )
 
 
 if __name__ == "__main__":

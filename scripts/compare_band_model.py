@@ -2,7 +2,7 @@
 
     python scripts/compare_band_model.py OPACITIES [--draws 100] [--seed 1] [--json FILE]
 
-OPACITIES holds `ariel52/` (ExoMolOP k-tables), `clima80/` (HELIOS-K with HITEMP/HITRAN; never fitted, comparison only)
+OPACITIES holds `ariel52/` (ExoMolOP k-tables), `clima80/` (HELIOS-K with HITEMP/HITRAN; in no fit, comparison only)
 and `cia/`. The depths are computed here in plain float64 numpy, apart from the simulator of the package.
 """
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from exobench.data.storage import bytes_a_row, check_storage, describe_storage
 from exobench.errors import ExobenchError, unknown_name
 from exobench.prior import UniformPrior
 from exobench.seeds import derived_seed, stable_hash
@@ -41,6 +42,7 @@ class DataRecipe:
         bin_edges_um: (bin + 1,).
         data_seed: every shard's seed follows from it, the task's name, the split and the shard's number.
         shard_rows: spectra a shard.
+        storage: form of the depths, "float32" or "uint16"; theta does not depend on it.
     """
 
     task_name: str
@@ -51,8 +53,10 @@ class DataRecipe:
     bin_edges_um: Array
     data_seed: int = 0
     shard_rows: int = DEFAULT_SHARD_ROWS
+    storage: str = "float32"
 
     def __post_init__(self) -> None:
+        check_storage(self.storage)
         if not (isinstance(self.shard_rows, int) and self.shard_rows > 0):
             raise ExobenchError(f"data.shard_rows={self.shard_rows} must be a positive whole number.")
         if len(self.bin_edges_um) != self.n_bin + 1:
@@ -77,7 +81,7 @@ class DataRecipe:
     @property
     def shard_bytes(self) -> int:
         """About the size of a shard on disk."""
-        return self.shard_rows * (4 * self.n_bin + 8 * self.n_param)
+        return self.shard_rows * (bytes_a_row(self.storage, self.n_bin) + 8 * self.n_param)
 
     @cached_property
     def configuration(self) -> dict[str, object]:
@@ -90,7 +94,7 @@ class DataRecipe:
             "prior": self.prior.describe(),
             "data_seed": self.data_seed,
             "shard_rows": self.shard_rows,
-            "storage": {"theta": "float64", "depth": "float32"},
+            "storage": describe_storage(self.storage),
             "units": {"depth": "fraction of the stellar flux", "wavelength_um": "micrometre"},
             "wavelength_um": _rounded(self.wavelength_um),
             "bin_edges_um": _rounded(self.bin_edges_um),

@@ -52,7 +52,9 @@ def _draw(entry: Entry, folder: Path) -> Artwork:
         summary = _describe(estimate[0], estimate[1], parameter.low, parameter.high)
         alt = f"{parameter.name}: estimate over truth. {summary}"
         beyond = outside_frame(parameter, estimate[1])
-        caption = parameter.name + (f" ({beyond} estimates beyond the frame)" if beyond else "")
+        caption = parameter.name + (
+            f" ({beyond} estimate{'s' if beyond > 1 else ''} beyond the frame)" if beyond else ""
+        )
         draw = partial(truth_figure, parameter, *estimate)
         _add(made, "truth", folder / f"truth-{number + 1}", alt, caption, draw)
     _draw_calibration(entry, arrays["rank"], folder, made)

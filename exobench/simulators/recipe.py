@@ -28,6 +28,7 @@ class TransmissionRecipe:
         opacities_path: folder of opacity files, None for the embedded band model.
         gases: active gases.
         star_radius_rsun: radius of the star.
+        temperature_range_k: temperatures that the opacities must bracket: the prior's.
     """
 
     bin_edges_um: tuple[float, ...]
@@ -37,6 +38,7 @@ class TransmissionRecipe:
     opacities_path: str | None = None
     gases: tuple[str, ...] = GASES
     star_radius_rsun: float = 1.0
+    temperature_range_k: tuple[float, float] | None = None
 
     def build(self, device: str = "cpu") -> Simulator:
         """The simulator on a device."""
@@ -64,12 +66,19 @@ class TransmissionRecipe:
         }
 
     def _opacities(self) -> OpacitySet:
-        return _load_once(self.bin_edges_um, self.gases, self.opacities_path, self.flavour)
+        return _load_once(self.bin_edges_um, self.gases, self.opacities_path, self.flavour, self.temperature_range_k)
 
 
 @lru_cache(maxsize=4)
-def _load_once(bin_edges_um: tuple[float, ...], gases: tuple[str, ...], path: str | None, flavour: str) -> OpacitySet:
+def _load_once(
+    bin_edges_um: tuple[float, ...],
+    gases: tuple[str, ...],
+    path: str | None,
+    flavour: str,
+    temperature_range_k: tuple[float, float] | None,
+) -> OpacitySet:
     from exobench.opacities.load import load_opacities
 
     edges = np.array(bin_edges_um)
-    return load_opacities(path, 0.5 * (edges[1:] + edges[:-1]), edges, gases)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    return load_opacities(path, centres, edges, gases, flavour=flavour, temperature_range_k=temperature_range_k)

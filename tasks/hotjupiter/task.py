@@ -60,6 +60,7 @@ def build(
             flavour=flavour,
             opacities_path=request.opacities_path,
             star_radius_rsun=star_radius_rsun,
+            temperature_range_k=(PARAMETERS.low[-1], PARAMETERS.high[-1]),
         ),
         data_seed=data_seed,
         shard_rows=shard_rows,

@@ -52,7 +52,7 @@ def test_bin_means_agree_with_real_tables(comparison, real_folder):
         for name in ("ariel52", "both"):
             assert sets[name]["median"] <= 0.1, (gas, name, sets[name])
             assert sets[name]["p90"] <= 0.4, (gas, name, sets[name])
-        # Never fitted, of other line lists and 1000-2000 K: an independent check, for a little more.
+        # In no fit, and of other line lists; the medians of CO2 and CH4 are 0.115, just above the 0.1 of the other two.
         assert sets["clima80"]["median"] <= 0.13, (gas, sets["clima80"])
         assert sets["clima80"]["p90"] <= 0.4, (gas, sets["clima80"])
 
