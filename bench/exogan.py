@@ -180,9 +180,7 @@ def main() -> None:
     parser.add_argument("--spectra", type=int, default=32, help="validation spectra that are in-painted")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--published-evaluations", type=int, default=5)
-    parser.add_argument(
-        "--posterior", type=Path, default=None, help="folder of a fitted posterior"
-    )
+    parser.add_argument("--posterior", type=Path, default=None, help="folder of a fitted posterior")
     parser.add_argument("--out", type=Path, default=None)
     settings = parser.parse_args()
     torch.set_num_threads(settings.threads)

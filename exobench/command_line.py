@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exobench import registry
 from exobench.errors import ExobenchError, unknown_name
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 GROUPS = {"method": registry.METHODS, "task": registry.TASKS}
+YAML_GROUPS = ("data", "experiment")
+"""Groups whose names are those of their YAML files."""
+RUN_CONFIG = "config"
 _MULTIRUN = ("-m", "--multirun")
 
 
@@ -29,13 +35,15 @@ def help_text() -> str:
         "",
         f"methods:     {', '.join(registry.names(registry.METHODS))}",
         f"tasks:       {', '.join(registry.names(registry.TASKS))}",
+        f"data:        {', '.join(_shipped('data'))}",
         f"experiments: {', '.join(_shipped('experiment'))}",
         "",
         "settings (KEY=VALUE), with their defaults:",
-        *(f"  {line}" for line in _settings_lines()),
+        *(f"  {line}" for line in settings_lines(RUN_CONFIG)),
         "",
-        "  method.KEY=VALUE, task.KEY=VALUE  any setting of the method or task; --cfg job shows them all",
-        "  -m method=prior,exogan            one run for each value",
+        "  method.KEY=VALUE, task.KEY=VALUE, data.KEY=VALUE",
+        "                          any setting of the method, task or data; --cfg job shows them all",
+        "  -m method=prior,exogan  one run for each value",
         "",
         "example: python -m exobench method=exogan task=hotjupiter budget=1e4 seed=1",
     ]
@@ -52,11 +60,37 @@ def check_overrides(arguments: Sequence[str]) -> None:
     if any(argument.startswith("--") and argument not in _known_flags() for argument in arguments):
         flag = next(a for a in arguments if a.startswith("--") and a not in _known_flags())
         raise unknown_name("option", flag, _known_flags())
-    for override in overrides:
-        _check_form(override)
-    _check_choices(overrides)
+    _check_names(overrides)
     if not any(flag in arguments for flag in _MULTIRUN):
-        _compose(overrides)
+        _compose(RUN_CONFIG, overrides)
+
+
+def compose_settings(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Resolves a config of ``exobench.conf`` with settings from a command line other than the main one.
+
+    Args:
+        config_name: a YAML file at the top of ``exobench.conf``.
+        overrides: KEY=VALUE arguments.
+
+    Returns:
+        The resolved config.
+
+    Raises:
+        ExobenchError: one line that names what is wrong and what is valid.
+    """
+    from omegaconf import OmegaConf
+
+    _check_names(overrides)
+    settings = OmegaConf.to_container(_compose(config_name, overrides), resolve=True)
+    assert isinstance(settings, dict)  # a config is a mapping
+    return {str(key): value for key, value in settings.items()}
+
+
+def settings_lines(config_name: str) -> list[str]:
+    """The leaves of a config of ``exobench.conf`` with their comments."""
+    text = (importlib.resources.files("exobench.conf") / f"{config_name}.yaml").read_text(encoding="utf-8")
+    body = text.split("\nhydra:")[0].split("\n\n", 1)[1]
+    return [line for line in body.splitlines() if line.strip()]
 
 
 def plugin_overrides(arguments: Sequence[str]) -> list[str]:
@@ -86,6 +120,12 @@ def _check_form(override: str) -> None:
         raise ExobenchError(f"'{override}' is no setting; write KEY=VALUE, such as method=exogan (--help lists them).")
 
 
+def _check_names(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        _check_form(override)
+    _check_choices(overrides)
+
+
 def _check_choices(overrides: Iterable[str]) -> None:
     for override in overrides:
         key, _, value = override.partition("=")
@@ -93,11 +133,11 @@ def _check_choices(overrides: Iterable[str]) -> None:
             for choice in value.split(","):
                 if choice not in registry.names(GROUPS[key]):
                     raise unknown_name(key, choice, registry.names(GROUPS[key]))
-        elif key == "experiment" and "," not in value and value not in _experiments():
-            raise unknown_name("experiment", value, _experiments())
+        elif key in YAML_GROUPS and "," not in value and value not in _yaml_names(key):
+            raise unknown_name(key, value, _yaml_names(key))
 
 
-def _compose(overrides: Sequence[str]) -> None:
+def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
     from hydra import compose, initialize_config_module
     from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
@@ -105,22 +145,22 @@ def _compose(overrides: Sequence[str]) -> None:
     extra = plugin_overrides(overrides)
     with initialize_config_module("exobench.conf", version_base="1.3"):
         try:
-            compose("config", overrides=[*overrides, *extra])
+            return compose(config_name, overrides=[*overrides, *extra])
         except OverrideParseException as error:
             raise ExobenchError(
                 f"'{error.override}' cannot be read as KEY=VALUE: {str(error).splitlines()[0]}"
             ) from error
         except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
-            raise _explain(overrides, error) from error
+            raise _explain(config_name, overrides, error) from error
 
 
-def _explain(overrides: Sequence[str], error: Exception) -> ExobenchError:
+def _explain(config_name: str, overrides: Sequence[str], error: Exception) -> ExobenchError:
     """Finds the override whose key does not exist, and lists those that do."""
     from hydra import compose
     from omegaconf import OmegaConf
 
-    groups = [override for override in overrides if override.partition("=")[0] in (*GROUPS, "experiment")]
-    valid: Any = OmegaConf.to_container(compose("config", overrides=[*groups, *plugin_overrides(groups)]))
+    groups = [override for override in overrides if override.partition("=")[0] in (*GROUPS, *YAML_GROUPS)]
+    valid: Any = OmegaConf.to_container(compose(config_name, overrides=[*groups, *plugin_overrides(groups)]))
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
         if override in groups or key.startswith("hydra") or override.startswith("+"):
@@ -163,14 +203,3 @@ def _config_packages() -> list[str]:
 def _shipped(group: str) -> list[str]:
     folder = importlib.resources.files("exobench.conf") / group
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def _experiments() -> list[str]:
-    return sorted({*_shipped("experiment"), *_yaml_names("experiment")})
-
-
-def _settings_lines() -> list[str]:
-    """The leaves of conf/config.yaml with their comments."""
-    text = (importlib.resources.files("exobench.conf") / "config.yaml").read_text(encoding="utf-8")
-    body = text.split("\nhydra:")[0].split("\n\n", 1)[1]
-    return [line for line in body.splitlines() if line.strip()]

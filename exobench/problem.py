@@ -91,7 +91,7 @@ class InferenceProblem:
         parameters: names, units and ranges of theta.
         prior: sample, log_prob, from_unit_cube.
         wavelength_um: bin centres, ascending, (bin,).
-        bin_edges_um: (bin + 1,).
+        bin_edges_um: (bin + 1,), or lower and upper edge of each bin, (bin, 2).
         noise: public noise model of the task.
         spectra: noise-free training and validation spectra.
         allow_likelihood: whether this method declared that it needs the likelihood.

@@ -90,14 +90,15 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / RECORD
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ExobenchError(f"{path} cannot be read: {error}.") from error
     missing = [key for key in REQUIRED if not isinstance(content, dict) or key not in content]
     if missing:
         raise ExobenchError(f"{path} lacks {', '.join(missing)}; it was not written by a whole run.")
-    if content["schema_version"] > SCHEMA_VERSION:
+    version = content["schema_version"]
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ExobenchError(
-            f"{path} has schema {content['schema_version']}; this version reads up to {SCHEMA_VERSION}."
+            f"{path} has schema {version!r}; this version reads up to {SCHEMA_VERSION}."
         )
     return RunRecord(folder, content)
 

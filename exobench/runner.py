@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from exobench.data.source import open_data
+from exobench.data.source import open_data, task_on_data
 from exobench.devices import resolve_device
 from exobench.errors import ExobenchError
 from exobench.evaluation import draw_posteriors, fit_or_load, score_draws
@@ -46,7 +46,7 @@ def run(settings: RunSettings, *, announce: bool = True) -> RunRecord:
         FitInterrupted: if the process was told to stop; the same call goes on from the checkpoint.
     """
     device = resolve_device(settings.device)
-    task = build_task(settings.task, settings.request)
+    task = task_on_data(build_task(settings.task, settings.request), settings.data, settings.places.data)
     method = build_method(settings.method)
     resolved = _resolved_config(settings, task, method)
     folder = run_folder(settings, task, resolved)
@@ -72,7 +72,8 @@ def run_floor(settings: RunSettings) -> RunRecord:
         "seed": 0,
         "rerun": False,
     }
-    return run(replace(settings, method={"name": FLOOR}, n_test=n_test, **free), announce=False)
+    floor = replace(settings, method={"name": FLOOR}, data=settings.data.for_floor(), n_test=n_test, **free)
+    return run(floor, announce=False)
 
 
 def run_folder(settings: RunSettings, task: Task, resolved: Mapping[str, Any]) -> Path:
@@ -85,6 +86,7 @@ def _resolved_config(settings: RunSettings, task: Task, method: AbstractMethod) 
     return {
         "task": settings.task,
         "method": settings.method,
+        "data": settings.data.describe(),
         "simulator": settings.request.simulator,
         "budget": settings.budget,
         "n_test": settings.n_test or method.default_n_test,
@@ -106,6 +108,8 @@ def _run_stages(
         n_validation=settings.n_validation if needs_training_data else 0,
         n_test=n_test,
         workers=settings.workers,
+        choice=settings.data,
+        device=device,
     )
     problem = task.problem(data.source, method.capabilities, device)
     reason = method.skip(problem)

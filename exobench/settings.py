@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from exobench.data.choice import DataChoice
 from exobench.errors import ExobenchError
 from exobench.places import Places
 from exobench.task import N_TEST_MAX, TaskRequest
@@ -23,6 +24,7 @@ class RunSettings:
     Attributes:
         task: name and leaves of the task.
         method: name and leaves of the method.
+        data: where training spectra come from.
         request: simulator and opacities asked for.
         seed: moves fitting and sampling.
         budget: distinct spectra seen before test time, validation included.
@@ -39,6 +41,7 @@ class RunSettings:
 
     task: dict[str, Any]
     method: dict[str, Any]
+    data: DataChoice
     request: TaskRequest
     seed: int
     budget: int
@@ -74,6 +77,7 @@ class RunSettings:
         return RunSettings(
             task=_group(config, "task"),
             method=_group(config, "method"),
+            data=DataChoice.from_group(_group(config, "data")),
             request=TaskRequest(str(config["simulator"]), None if path is None else str(path)),
             seed=whole_number("seed", config["seed"], 0),
             budget=whole_number("budget", config["budget"], MIN_BUDGET),

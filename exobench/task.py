@@ -55,7 +55,7 @@ class Task:
         name: as in the registry.
         prior: over theta.
         wavelength_um: bin centres, ascending, (bin,).
-        bin_edges_um: (bin + 1,).
+        bin_edges_um: (bin + 1,), or lower and upper edge of each bin, (bin, 2), where bins leave gaps.
         noise: the noise model.
         simulator: recipe of the simulator.
         data_seed: moves every spectrum of every split; never set by ``seed=``.
@@ -82,7 +82,7 @@ class Task:
             "task": self.name,
             "prior": self.prior.describe(),
             "simulator": self.simulator.describe(),
-            "wavelength_um": stable_hash([float(f"{value:.12e}") for value in self.bin_edges_um]),
+            "wavelength_um": stable_hash([float(f"{value:.12e}") for value in np.ravel(self.bin_edges_um)]),
             "data_seed": self.data_seed,
         }
 

@@ -75,9 +75,10 @@ def _picture(axis: Axes, title: str, picture: Array) -> None:
 
 
 def _spectrum(axis: Axes, wavelength_um: Array, x: Array, sigma: Array, depth: Array) -> None:
-    low, middle, high = np.nanpercentile(depth, (16, 50, 84), axis=0) * 1e6
-    axis.fill_between(wavelength_um, low, high, color="tab:orange", alpha=0.4, lw=0, label="completions, 16-84 %")
-    axis.plot(wavelength_um, middle, color="tab:orange", lw=1.0, label="completions, median")
+    kept = ~np.isnan(depth).any(axis=0)
+    low, middle, high = np.percentile(depth[:, kept], (16, 50, 84), axis=0) * 1e6
+    axis.fill_between(wavelength_um[kept], low, high, color="tab:orange", alpha=0.4, lw=0, label="completions, 16-84 %")
+    axis.plot(wavelength_um[kept], middle, color="tab:orange", lw=1.0, label="completions, median")
     error = np.where(np.isfinite(sigma), sigma, 0.0) * 1e6
     axis.errorbar(wavelength_um, x * 1e6, error, fmt=".", ms=2, lw=0.5, color="black", label="spectrum")
     axis.set_xscale("log")

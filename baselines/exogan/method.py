@@ -57,7 +57,7 @@ class ExoGAN(AbstractMethod):
         mask_share: float = 0.1,
         calibration_spectra: int = 1024,
         calibration_restarts: int = 16,
-        calibration_steps: int = 600,
+        calibration_steps: int = 300,
         batch_pictures: int = 1024,
     ) -> None:
         self.variant = variant

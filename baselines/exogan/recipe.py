@@ -69,7 +69,7 @@ class Recipe:
     mask_share: float = 0.1
     calibration_spectra: int = 1024
     calibration_restarts: int = 16
-    calibration_steps: int = 600
+    calibration_steps: int = 300
     batch_pictures: int = 1024
 
     def resolved(self, n_train: int) -> Recipe:

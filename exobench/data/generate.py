@@ -14,7 +14,7 @@ from exobench.data.manifest import Manifest, manifest_of
 from exobench.data.progress import Progress
 from exobench.data.recipe import SPLITS, DataRecipe
 from exobench.data.shard import adopt_shard, has_right_size, is_intact
-from exobench.data.worker import make_here, make_in_processes
+from exobench.data.worker import make_here, make_in_processes, refuse_unguarded_scripts
 from exobench.errors import ExobenchError, unknown_name
 
 Workers = int | str
@@ -45,10 +45,12 @@ def ensure_split(
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
     n_process = resolve_workers(workers)
+    if not missing_shards(recipe, root, split, n):
+        return
+    if n_process > 1:
+        refuse_unguarded_scripts()
     folder = recipe.folder(root)
     wanted = range(recipe.n_shards(n))
-    if not _missing(manifest_of(recipe, folder), folder, split, wanted):
-        return
     with folder_lock(folder):
         # Another process may have made them while this one waited.
         manifest = manifest_of(recipe, folder)
@@ -56,6 +58,16 @@ def ensure_split(
             _complete(recipe, manifest, folder, split, wanted, n_process, progress)
         finally:
             remove_leftovers(folder)
+
+
+def missing_shards(recipe: DataRecipe, root: Path, split: str, n: int) -> list[int]:
+    """Numbers of the shards that the first n rows of a split need and that are not there in full length.
+
+    Raises:
+        ExobenchError: the folder holds another data set.
+    """
+    folder = recipe.folder(root)
+    return _missing(manifest_of(recipe, folder), folder, split, range(recipe.n_shards(n)))
 
 
 def verify(
@@ -102,7 +114,7 @@ def resolve_workers(workers: Workers) -> int:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(workers, int) and workers > 0:
         return workers
-    raise ExobenchError(f"data.workers={workers} must be auto or a positive whole number.")
+    raise ExobenchError(f"workers={workers} must be auto or a positive whole number.")
 
 
 def _missing(manifest: Manifest, folder: Path, split: str, wanted: Iterable[int]) -> list[int]:

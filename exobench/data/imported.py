@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from exobench.data.choice import DEFAULT_CACHE_GIB, DataChoice
 from exobench.data.files import write_atomically
 from exobench.data.manifest import Manifest, load_manifest, manifest_of
 from exobench.data.recipe import SPLITS, DataRecipe
@@ -183,7 +184,7 @@ def find_imported(task: Task, root: Path, source: str, key: str | None = None) -
         The task on these spectra.
 
     Raises:
-        ExobenchError: there is none that was finished, there are several, or the set belongs to other settings of the task.
+        ExobenchError: there is no finished one, there are several, or it belongs to other settings of the task.
     """
     begun = {manifest.key: manifest for manifest in _imported_manifests(root / task.name, source)}
     found = {name: manifest for name, manifest in begun.items() if is_complete(root / task.name / name)}
@@ -209,7 +210,15 @@ def find_imported(task: Task, root: Path, source: str, key: str | None = None) -
     return imported
 
 
-def open_imported(task: Task, root: Path, *, n_train: int, n_validation: int, n_test: int) -> RunData:
+def open_imported(
+    task: Task,
+    root: Path,
+    *,
+    n_train: int,
+    n_validation: int,
+    n_test: int,
+    cache_gib: float = DEFAULT_CACHE_GIB,
+) -> RunData:
     """Opens the imported set of a task that ``find_imported`` gave.
 
     Args:
@@ -218,6 +227,7 @@ def open_imported(task: Task, root: Path, *, n_train: int, n_validation: int, n_
         n_train: training spectra.
         n_validation: validation spectra.
         n_test: test spectra.
+        cache_gib: a split that takes no more memory than this is kept there.
 
     Returns:
         As ``exobench.data.source.open_data``.
@@ -233,7 +243,8 @@ def open_imported(task: Task, root: Path, *, n_train: int, n_validation: int, n_
                 f"{n:,} {split} spectra asked for; the imported set {recipe.folder(root)} has "
                 f"{manifest.rows(split):,}: lower {setting} or import more files."
             )
-    return open_data(task, root, n_train=n_train, n_validation=n_validation, n_test=n_test)
+    choice = DataChoice(cache_gib=cache_gib)
+    return open_data(task, root, n_train=n_train, n_validation=n_validation, n_test=n_test, choice=choice)
 
 
 def read_sources(folder: Path) -> dict[str, int]:

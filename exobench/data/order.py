@@ -8,12 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exobench.data.shard import block_rows
 from exobench.seeds import rng_for
 
 Rows = NDArray[np.int64]
-
-POOL_BLOCKS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +31,27 @@ class Pool:
 
 
 class EpochOrder:
-    """A pure function of (n, shard_rows, seed, split, epoch): blocks in random order, rows mixed within pools of them.
+    """A pure function of the arguments: blocks in random order, rows mixed within pools of them.
 
     Args:
         n: rows of the split.
         shard_rows: rows a shard; blocks do not cross shards.
+        block_rows: rows a block.
+        pool_blocks: blocks a pool.
         seed: of the stream.
         split: of the stream.
         epoch: counted from 0.
     """
 
-    def __init__(self, n: int, shard_rows: int, seed: int, split: str, epoch: int) -> None:
+    def __init__(
+        self, n: int, shard_rows: int, block_rows: int, pool_blocks: int, *, seed: int, split: str, epoch: int
+    ) -> None:
         self._names = (seed, split, epoch)
-        blocks = _blocks(n, shard_rows)
+        self._pool_blocks = pool_blocks
+        blocks = _blocks(n, shard_rows, block_rows)
         self._blocks = blocks[self._rng("blocks").permutation(len(blocks))]
         lengths = self._blocks[:, 1] - self._blocks[:, 0]
-        firsts = range(0, len(blocks), POOL_BLOCKS)
+        firsts = range(0, len(blocks), pool_blocks)
         self._bounds = np.concatenate([[0], np.cumsum(np.add.reduceat(lengths, firsts))])
 
     def slices(self, start: int, stop: int) -> Iterator[tuple[int, slice]]:
@@ -63,7 +65,7 @@ class EpochOrder:
 
     def pool(self, number: int) -> Pool:
         """A pool by its number."""
-        blocks = self._blocks[number * POOL_BLOCKS : (number + 1) * POOL_BLOCKS]
+        blocks = self._blocks[number * self._pool_blocks : (number + 1) * self._pool_blocks]
         rows = np.concatenate([np.arange(start, stop) for start, stop in blocks])
         places = self._rng("rows", number).permutation(len(rows))
         return Pool(number, blocks, rows[places], places)
@@ -72,9 +74,9 @@ class EpochOrder:
         return rng_for("order", *self._names, *parts)
 
 
-def _blocks(n: int, shard_rows: int) -> NDArray[np.int64]:
+def _blocks(n: int, shard_rows: int, block_rows: int) -> NDArray[np.int64]:
     """Start and stop of every block of the first n rows, (block, 2)."""
-    within = np.arange(0, shard_rows, block_rows(shard_rows))
+    within = np.arange(0, shard_rows, block_rows)
     shards = np.arange(0, n, shard_rows)
     starts = (shards[:, None] + within[None, :]).ravel()
     stops = np.append(starts[1:], shards[-1] + shard_rows)

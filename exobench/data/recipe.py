@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from exobench.data.storage import bytes_a_row, check_storage, describe_storage
 from exobench.errors import ExobenchError, unknown_name
+from exobench.opacities.grids import check_bin_edges
 from exobench.prior import UniformPrior
 from exobench.seeds import derived_seed, stable_hash
 
@@ -39,7 +40,7 @@ class DataRecipe:
         build_simulator: picklable, without arguments; called once in each process, so it carries no tables.
         describe: what determines the simulator's numbers (flavour, opacity hash, ...), ready for JSON.
         wavelength_um: bin centres, ascending, (bin,).
-        bin_edges_um: (bin + 1,).
+        bin_edges_um: (bin + 1,) or (bin, 2).
         data_seed: every shard's seed follows from it, the task's name, the split and the shard's number.
         shard_rows: spectra a shard.
         storage: form of the depths, "float32" or "uint16"; theta does not depend on it.
@@ -59,10 +60,7 @@ class DataRecipe:
         check_storage(self.storage)
         if not (isinstance(self.shard_rows, int) and self.shard_rows > 0):
             raise ExobenchError(f"data.shard_rows={self.shard_rows} must be a positive whole number.")
-        if len(self.bin_edges_um) != self.n_bin + 1:
-            raise ExobenchError(
-                f"task {self.task_name}: {self.n_bin} bins need {self.n_bin + 1} edges, got {len(self.bin_edges_um)}."
-            )
+        check_bin_edges(f"task {self.task_name}", self.bin_edges_um, self.n_bin)
         try:
             json.dumps(self.describe)
         except TypeError as error:
@@ -126,4 +124,4 @@ class DataRecipe:
 
 def _rounded(values: Array) -> list[float]:
     # Powers and logarithms differ in the last bit between builds of numpy; the key must not.
-    return [float(f"{value:.9g}") for value in values]
+    return [float(f"{value:.9g}") for value in np.ravel(values)]

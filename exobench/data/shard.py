@@ -119,7 +119,7 @@ def adopt_shard(recipe: DataRecipe, folder: Path, split: str, index: int) -> Sha
         with h5py.File(path, "r", locking=False) as file:
             attributes = dict(file.attrs)
             parts = {name: file[name][:] for name in file}
-    except (OSError, KeyError):
+    except (OSError, KeyError, TypeError):
         return None
     if {name: (values.shape, values.dtype) for name, values in parts.items()} != _expected_parts(recipe):
         return None

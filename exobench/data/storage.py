@@ -85,9 +85,7 @@ def join(parts: Sequence[StoredDepth]) -> StoredDepth:
     if len(parts) == 1:
         return parts[0]
     extremes = [part.extremes for part in parts if part.extremes is not None]
-    return StoredDepth(
-        np.concatenate([part.values for part in parts]), np.concatenate(extremes) if extremes else None
-    )
+    return StoredDepth(np.concatenate([part.values for part in parts]), np.concatenate(extremes) if extremes else None)
 
 
 def empty(n: int, like: StoredDepth) -> StoredDepth:

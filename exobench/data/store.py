@@ -1,78 +1,24 @@
-"""Reading a data set: rows by their number, and the source of spectra that methods see."""
+"""The sources of spectra that methods see: shards on disk, or the simulator itself."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from exobench.data.manifest import manifest_of
 from exobench.data.prefetch import Prefetcher
+from exobench.data.reader import CACHE_BYTES, ShardReader, SimulatedReader, SplitReader
 from exobench.data.recipe import SPLITS, DataRecipe
-from exobench.data.shard import Depth, Theta, read_rows, shard_file
 from exobench.data.stream import StreamSettings, batches
 from exobench.errors import ExobenchError, unknown_name
 from exobench.noise import NoiseModel
 from exobench.problem import Batch, Split
 
 Array = NDArray[np.float64]
-
-CACHE_BYTES = 2 << 30
-
-
-class SplitReader:
-    """The first n rows of one split; safe to use from several threads.
-
-    Args:
-        folder: the data set's folder.
-        split: name of the split.
-        n: rows that may be read.
-        shard_rows: rows a shard.
-        keep: hold all rows in memory once they are streamed.
-    """
-
-    def __init__(self, folder: Path, split: str, n: int, shard_rows: int, *, keep: bool = False) -> None:
-        self.split, self.n, self.shard_rows = split, n, shard_rows
-        self._folder = folder
-        self._keep = keep
-        self._cache: tuple[Theta, Depth] | None = None
-        self._filling = threading.Lock()
-
-    def read(self, start: int, stop: int) -> tuple[Theta, Depth]:
-        """Rows start to stop from disk: theta (n, param) float64, depth (n, bin) float32."""
-        if not 0 <= start < stop <= self.n:
-            raise ExobenchError(f"rows {start} to {stop} of the {self.split} split asked for; it has {self.n}.")
-        parts = [
-            read_rows(
-                self._folder / shard_file(self.split, shard),
-                max(start - shard * self.shard_rows, 0),
-                min(stop - shard * self.shard_rows, self.shard_rows),
-            )
-            for shard in range(start // self.shard_rows, (stop - 1) // self.shard_rows + 1)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([theta for theta, _ in parts]), np.concatenate([depth for _, depth in parts])
-
-    def in_memory(self) -> tuple[Theta, Depth] | None:
-        """All rows, read once, where they are to be kept; else None."""
-        if not self._keep:
-            return None
-        with self._filling:
-            if self._cache is None:
-                self._cache = self._read_all()
-            return self._cache
-
-    def _read_all(self) -> tuple[Theta, Depth]:
-        # Filled shard by shard: joining them at the end would need the memory twice.
-        theta, depth = (np.empty((self.n, part.shape[1]), part.dtype) for part in self.read(0, 1))
-        for start in range(0, self.n, self.shard_rows):
-            stop = min(start + self.shard_rows, self.n)
-            theta[start:stop], depth[start:stop] = self.read(start, stop)
-        return theta, depth
 
 
 class ShardStore:
@@ -97,7 +43,7 @@ class ShardStore:
             raise unknown_name("split", split, SPLITS)
         return self._manifest.rows(split)
 
-    def reader(self, split: str, n: int, *, cache_bytes: int = CACHE_BYTES) -> SplitReader:
+    def reader(self, split: str, n: int, *, cache_bytes: int = CACHE_BYTES) -> ShardReader:
         """The first n rows of a split.
 
         Raises:
@@ -105,30 +51,24 @@ class ShardStore:
         """
         if not 0 <= n <= self.n(split):
             raise ExobenchError(f"{n} rows of the {split} split asked for; {self.folder} has {self.n(split)}.")
-        keep = n * 4 * self.recipe.n_bin <= cache_bytes
-        return SplitReader(self.folder, split, n, self.recipe.shard_rows, keep=keep)
+        return ShardReader(self.folder, self.recipe, split, n, cache_bytes)
 
     def read_test(self, n: int) -> tuple[Array, Array]:
         """The first n test rows, for the runner alone: theta (n, param) and noise-free depth (n, bin), float64."""
         theta, depth = self.reader("test", n).read(0, n)
-        return theta, depth.astype(np.float64)
+        return theta, depth.decoded().astype(np.float64)
 
 
-class ShardedSource:
-    """The ``SpectraSource`` that methods see: the first rows of the train and validation splits, and no others.
+class ReaderSource:
+    """The ``SpectraSource`` that methods see: the rows of its readers, and no others.
 
     Args:
-        store: the data set.
-        n_train: training rows.
-        n_validation: validation rows; may be 0.
-        cache_bytes: a split whose depths take no more than this is kept in memory once it is streamed.
+        train: the training rows.
+        validation: the validation rows; may be none.
     """
 
-    def __init__(self, store: ShardStore, n_train: int, n_validation: int, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self._readers = {
-            "train": store.reader("train", n_train, cache_bytes=cache_bytes),
-            "validation": store.reader("validation", n_validation, cache_bytes=cache_bytes),
-        }
+    def __init__(self, train: SplitReader, validation: SplitReader) -> None:
+        self._readers = {"train": train, "validation": validation}
 
     def n(self, split: Split) -> int:
         """Number of spectra."""
@@ -137,7 +77,7 @@ class ShardedSource:
     def read(self, split: Split, n: int) -> tuple[Array, Array]:
         """The first n rows: theta (n, param) and noise-free depth (n, bin), float64."""
         theta, depth = self._reader(split).read(0, n)
-        return theta, depth.astype(np.float64)
+        return theta, depth.decoded().astype(np.float64)
 
     def stream(
         self,
@@ -174,9 +114,52 @@ class ShardedSource:
         """
         settings = StreamSettings(batch_size, device, seed, noise, start_step, rank, world_size)
         made = batches(self._reader(split), settings)
-        return Prefetcher(made, prefetch) if prefetch else made
+        return Prefetcher(_on_one_thread(made), prefetch) if prefetch else made
 
     def _reader(self, split: Split) -> SplitReader:
         if split not in self._readers:
             raise unknown_name("split", split, self._readers)
         return self._readers[split]
+
+
+class ShardedSource(ReaderSource):
+    """The first rows of the train and validation splits of a data set on disk.
+
+    Args:
+        store: the data set.
+        n_train: training rows.
+        n_validation: validation rows; may be 0.
+        cache_bytes: a split whose depths take no more than this, as stored, is kept in memory once it is streamed.
+    """
+
+    def __init__(self, store: ShardStore, n_train: int, n_validation: int, *, cache_bytes: int = CACHE_BYTES) -> None:
+        super().__init__(
+            store.reader("train", n_train, cache_bytes=cache_bytes),
+            store.reader("validation", n_validation, cache_bytes=cache_bytes),
+        )
+
+
+class OnlineSource(ReaderSource):
+    """Training spectra straight from the simulator; validation spectra from shards.
+
+    The rows are those of the float32 training shards, whether or not these exist: n_train distinct spectra in the first
+    epoch, and the same ones, simulated again, in another order and with other noise in each later one. A budget of
+    distinct spectra therefore holds however long the stream is read.
+
+    Args:
+        recipe: how to make the spectra, as float32.
+        n_train: distinct training spectra.
+        validation: reader of the validation split.
+        cache_bytes: training spectra that take no more than this are simulated once and kept in memory.
+    """
+
+    def __init__(
+        self, recipe: DataRecipe, n_train: int, validation: SplitReader, *, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        super().__init__(SimulatedReader(recipe, "train", n_train, cache_bytes), validation)
+
+
+def _on_one_thread(made: Iterator[Batch]) -> Iterator[Batch]:
+    """Keeps the thread that makes batches from taking cores away from the one that trains."""
+    torch.set_num_threads(1)  # of the calling thread alone
+    yield from made

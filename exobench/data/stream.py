@@ -11,16 +11,19 @@ import torch
 from numpy.typing import NDArray
 
 from exobench.data.order import EpochOrder, Pool
+from exobench.data.storage import StoredDepth, join, to_device
 from exobench.errors import ExobenchError
 from exobench.noise import NoiseModel
 from exobench.problem import Batch
 from exobench.seeds import derived_seed
 
 if TYPE_CHECKING:
-    from exobench.data.store import SplitReader
+    from exobench.data.reader import SplitReader
 
 Rows = NDArray[np.int64]
 Float32 = NDArray[np.float32]
+Gathered = tuple[Rows, Float32, StoredDepth]
+"""Row numbers (n,), theta (n, param) and depths as stored."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,16 @@ def _batches(reader: SplitReader, settings: StreamSettings) -> Iterator[Batch]:
         epoch, step = epoch + 1, 0
 
 
-def _epoch(
-    reader: SplitReader, settings: StreamSettings, epoch: int, first_step: int
-) -> Iterator[tuple[Rows, Float32, Float32]]:
-    order = EpochOrder(reader.n, reader.shard_rows, settings.seed, reader.split, epoch)
+def _epoch(reader: SplitReader, settings: StreamSettings, epoch: int, first_step: int) -> Iterator[Gathered]:
+    order = EpochOrder(
+        reader.n,
+        reader.shard_rows,
+        reader.block_rows,
+        reader.pool_blocks,
+        seed=settings.seed,
+        split=reader.split,
+        epoch=epoch,
+    )
     gather = _Gatherer(reader, order)
     share = settings.share
     for step in range(first_step, reader.n // settings.batch_size):
@@ -96,17 +105,17 @@ class _Gatherer:
         self._reader, self._order = reader, order
         self._whole = reader.in_memory()
         self._pool: Pool | None = None
-        self._held: tuple[NDArray[np.float64], Float32] | None = None
+        self._held: tuple[NDArray[np.float64], StoredDepth] | None = None
 
-    def __call__(self, start: int, stop: int) -> tuple[Rows, Float32, Float32]:
-        """Places start to stop of the epoch: row numbers (n,), theta (n, param), depth (n, bin)."""
+    def __call__(self, start: int, stop: int) -> Gathered:
+        """Places start to stop of the epoch."""
         parts = [self._part(number, within) for number, within in self._order.slices(start, stop)]
         if len(parts) == 1:
             return parts[0]
-        rows, theta, depth = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return rows, theta, depth
+        rows, theta, depth = zip(*parts, strict=True)
+        return np.concatenate(rows), np.concatenate(theta), join(depth)
 
-    def _part(self, number: int, within: slice) -> tuple[Rows, Float32, Float32]:
+    def _part(self, number: int, within: slice) -> Gathered:
         if self._pool is None or self._pool.number != number:
             self._held = None
             self._pool = self._order.pool(number)
@@ -116,22 +125,16 @@ class _Gatherer:
             return rows, theta[rows].astype(np.float32), depth[rows]
         if self._held is None:
             parts = [self._reader.read(int(start), int(stop)) for start, stop in self._pool.blocks]
-            self._held = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+            self._held = np.concatenate([theta for theta, _ in parts]), join([depth for _, depth in parts])
         theta, depth = self._held
         return rows, theta[places].astype(np.float32), depth[places]
 
 
-def _on_device(rows: Rows, theta: Float32, depth: Float32, settings: StreamSettings, noise_seed: int) -> Batch:
-    on_device = _to_device(torch.from_numpy(depth), settings.device)
+def _on_device(rows: Rows, theta: Float32, depth: StoredDepth, settings: StreamSettings, noise_seed: int) -> Batch:
+    on_device = depth.tensor(settings.device)
     if settings.noise is None:
         x, sigma = on_device, torch.zeros_like(on_device)
     else:
-        row_names = _to_device(torch.from_numpy(rows), settings.device)
+        row_names = to_device(torch.from_numpy(rows), settings.device)
         x, sigma = settings.noise.add(on_device, seed=noise_seed, rows=row_names)
-    return Batch(_to_device(torch.from_numpy(theta), settings.device), x, sigma)
-
-
-def _to_device(values: torch.Tensor, device: str) -> torch.Tensor:
-    if device.startswith("cuda"):
-        return values.pin_memory().to(device, non_blocking=True)
-    return values.to(device)
+    return Batch(to_device(torch.from_numpy(theta), settings.device), x, sigma)

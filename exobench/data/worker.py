@@ -19,14 +19,15 @@ import torch
 
 from exobench.data.files import write_atomically
 from exobench.data.recipe import DataRecipe
-from exobench.data.shard import Depth, ShardEntry, Theta, encode_shard, entry_of
+from exobench.data.shard import ShardEntry, Theta, encode_shard, entry_of
+from exobench.data.storage import Depth
 from exobench.errors import ExobenchError
 
 if TYPE_CHECKING:
     from exobench.simulators.base import Simulator
 
-# The numbers of a matrix product may depend on its number of rows, so this is fixed, not tuned per machine.
-_ROWS_A_CALL = 2500
+ROWS_A_CALL = 2500
+"""Rows simulated together: fixed, because the numbers of a matrix product may depend on how many there are."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 Made = tuple[int, ShardEntry]
@@ -39,7 +40,7 @@ def make_shard(recipe: DataRecipe, simulator: Simulator, folder: Path, split: st
         ExobenchError: the simulator gave a wrong shape or values that are not finite, or the disk is full.
     """
     theta = recipe.theta(split, index)
-    depth = _simulate(recipe, simulator, theta)
+    depth = simulate_rows(recipe, simulator, theta)
     content = encode_shard(recipe, split, index, theta, depth)
     entry = entry_of(recipe, split, index, content)
     path = folder / entry.file
@@ -48,14 +49,62 @@ def make_shard(recipe: DataRecipe, simulator: Simulator, folder: Path, split: st
     return entry
 
 
+def simulate_rows(recipe: DataRecipe, simulator: Simulator, theta: Theta) -> Depth:
+    """Noise-free depths (row, bin) float32 for theta (row, param), in calls of ``ROWS_A_CALL``.
+
+    Raises:
+        ExobenchError: the simulator gave a wrong shape or values that are not finite.
+    """
+    depth = np.empty((len(theta), recipe.n_bin), dtype=np.float32)
+    with torch.no_grad():
+        for start in range(0, len(theta), ROWS_A_CALL):
+            rows = slice(start, start + ROWS_A_CALL)
+            part = simulator(torch.from_numpy(theta[rows])).cpu().numpy()
+            if part.shape != depth[rows].shape:
+                raise ExobenchError(
+                    f"the simulator of {recipe.task_name} gave shape {part.shape}, expected {depth[rows].shape}."
+                )
+            depth[rows] = part
+    finite = np.isfinite(depth).all(axis=1)
+    if not finite.all():
+        bad = theta[np.flatnonzero(~finite)[0]]
+        where = ", ".join(f"{name}={value:.6g}" for name, value in zip(recipe.prior.space.names, bad, strict=True))
+        raise ExobenchError(f"the simulator of {recipe.task_name} gave a depth that is not finite at {where}.")
+    return depth
+
+
 def make_here(recipe: DataRecipe, folder: Path, split: str, indices: Sequence[int]) -> Generator[Made, None, None]:
     """Makes shards one after the other in this process, on one thread so that the numbers are those of a worker."""
     if not indices:
         return
-    with _one_torch_thread():
+    with one_torch_thread():
         simulator = recipe.build_simulator()
         for index in indices:
             yield index, make_shard(recipe, simulator, folder, split, index)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keeps torch on one thread, as it is in a worker."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def refuse_unguarded_scripts() -> None:
+    """A worker imports the script that started it, which must not start workers in turn.
+
+    Raises:
+        ExobenchError: this process is such a worker.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ExobenchError(
+            "data were asked for while a worker imported the main script: put what the script runs under "
+            "'if __name__ == \"__main__\":', or ask for workers=1."
+        )
 
 
 def make_in_processes(
@@ -105,7 +154,7 @@ def _received(connection: Connection, process: SpawnProcess) -> Made:
         process.join()
         raise ExobenchError(
             f"a data worker died (exit code {process.exitcode}; -9 means killed, most often for want of memory). "
-            "Finished shards are kept: start again, with fewer data.workers if memory is short."
+            "Finished shards are kept: start again, with fewer workers if memory is short."
         ) from error
     if isinstance(answer, ExobenchError):
         raise answer
@@ -137,35 +186,6 @@ def _die_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
-
-
-def _simulate(recipe: DataRecipe, simulator: Simulator, theta: Theta) -> Depth:
-    depth = np.empty((len(theta), recipe.n_bin), dtype=np.float32)
-    with torch.no_grad():
-        for start in range(0, len(theta), _ROWS_A_CALL):
-            rows = slice(start, start + _ROWS_A_CALL)
-            part = simulator(torch.from_numpy(theta[rows])).cpu().numpy()
-            if part.shape != depth[rows].shape:
-                raise ExobenchError(
-                    f"the simulator of {recipe.task_name} gave shape {part.shape}, expected {depth[rows].shape}."
-                )
-            depth[rows] = part
-    finite = np.isfinite(depth).all(axis=1)
-    if not finite.all():
-        bad = theta[np.flatnonzero(~finite)[0]]
-        where = ", ".join(f"{name}={value:.6g}" for name, value in zip(recipe.prior.space.names, bad, strict=True))
-        raise ExobenchError(f"the simulator of {recipe.task_name} gave a depth that is not finite at {where}.")
-    return depth
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

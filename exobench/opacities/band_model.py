@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.opacities.band_shapes import band_integral
+from exobench.opacities.grids import bin_bounds
 from exobench.opacities.line_overlap import effective_ratio
 from exobench.opacities.linear_bands import Family, LinearMolecule, binned_integral
 from exobench.opacities.rayleigh import rayleigh_cross_section_m2
@@ -133,8 +134,8 @@ def band_model_cia(bin_edges_um: Array) -> tuple[CollisionInducedAbsorption, ...
 def rayleigh_by_gas(bin_edges_um: Array, *, flavour: str = "taurex3") -> dict[str, Array]:
     """Rayleigh cross-sections (m2) averaged over each bin, by formula; TauREx 2 has none for He."""
     fraction = (np.arange(RAYLEIGH_POINTS_PER_BIN) + 0.5) / RAYLEIGH_POINTS_PER_BIN
-    edges = np.asarray(bin_edges_um, dtype=np.float64)
-    points = edges[:-1, None] + fraction * np.diff(edges)[:, None]
+    low, high = bin_bounds(bin_edges_um)
+    points = low[:, None] + fraction * (high - low)[:, None]
     names = [gas for gas in RAYLEIGH_GASES if not (flavour == "taurex2" and gas == "He")]
     return {gas: rayleigh_cross_section_m2(gas, points).mean(axis=1) for gas in names}
 
@@ -144,9 +145,10 @@ def _check(bin_edges_um: Array, flavour: str, quantity: str) -> None:
         raise unknown_name("flavour", flavour, FLAVOURS)
     if quantity not in QUANTITIES:
         raise unknown_name("cross-section quantity", quantity, QUANTITIES)
-    if bin_edges_um[0] < SHORTEST_UM or bin_edges_um[-1] > LONGEST_UM:
+    shortest, longest = np.min(bin_edges_um), np.max(bin_edges_um)
+    if shortest < SHORTEST_UM or longest > LONGEST_UM:
         raise ExobenchError(
-            f"bin_edges_um {bin_edges_um[0]:g}-{bin_edges_um[-1]:g} um: "
+            f"bin_edges_um {shortest:g}-{longest:g} um: "
             f"the band model covers {SHORTEST_UM:g}-{LONGEST_UM:g} um."
         )
 
@@ -166,8 +168,8 @@ def _band_table(entry: dict[str, Any]) -> Array:
 
 
 def _wavenumber_bounds(bin_edges_um: Array) -> tuple[Array, Array]:
-    wavenumber = 1e4 / np.asarray(bin_edges_um, dtype=np.float64)
-    return wavenumber[1:], wavenumber[:-1]
+    low, high = bin_bounds(bin_edges_um)
+    return 1e4 / high, 1e4 / low
 
 
 @functools.cache

@@ -14,7 +14,7 @@ def bin_means(wavenumber_cm: Array, values: Array, bin_edges_um: Array) -> Array
     Args:
         wavenumber_cm: nodes in cm-1, ascending, shape (n,).
         values: shape (..., n).
-        bin_edges_um: ascending wavelengths, shape (n_bin + 1,).
+        bin_edges_um: ascending wavelengths, shape (n_bin + 1,), or lower and upper edge of each bin, shape (n_bin, 2).
 
     Returns:
         Means in ascending wavelength, shape (..., n_bin).
@@ -28,4 +28,11 @@ def bin_means(wavenumber_cm: Array, values: Array, bin_edges_um: Array) -> Array
     slope = (values[..., cell + 1] - values[..., cell]) / (wavenumber_cm[cell + 1] - wavenumber_cm[cell])
     integral = cumulative[..., cell] + offset * (values[..., cell] + 0.5 * slope * offset)
     # Subtracting cumulative sums can leave a rounding error below zero where the values vanish.
-    return np.asarray(np.maximum((integral[..., :-1] - integral[..., 1:]) / (edges[:-1] - edges[1:]), 0.0))
+    pairs = (edges, integral) if edges.ndim == 2 else (_neighbours(edges), _neighbours(integral))
+    width, area = (pair[..., 0] - pair[..., 1] for pair in pairs)
+    return np.asarray(np.maximum(area / width, 0.0))
+
+
+def _neighbours(values: Array) -> Array:
+    """Each value of the last axis with the next one, shape (..., n - 1, 2)."""
+    return np.stack([values[..., :-1], values[..., 1:]], axis=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from exobench.report.entries import Entry, ParameterNote
@@ -34,32 +35,32 @@ class Section:
     entries: tuple[Entry, ...]
     differs: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def anchor(self) -> str:
         """Name of the section inside the page."""
         return f"task-{self.scored[0].anchor if self.scored else self.entries[0].anchor}"
 
-    @property
+    @cached_property
     def scored(self) -> tuple[Entry, ...]:
         """Records with scores."""
         return tuple(entry for entry in self.entries if entry.is_ok)
 
-    @property
+    @cached_property
     def without_scores(self) -> tuple[Entry, ...]:
         """Runs that were skipped or failed."""
         return tuple(entry for entry in self.entries if not entry.is_ok)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[ParameterNote, ...]:
         """Parameters of the task; empty if no run has scores."""
         return self.scored[0].parameters if self.scored else ()
 
-    @property
+    @cached_property
     def description(self) -> dict[str, Any]:
         """The leaves of the task's description."""
         return dict(leaves(self.entries[0].mapping("task_description")))
 
-    @property
+    @cached_property
     def headline(self) -> list[tuple[str, str]]:
         """What tells this task from its variants: noise, physics, opacities, and whatever differs on this page."""
         found = self.description

@@ -29,9 +29,11 @@ def signed(text: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds, minutes or hours."""
+    """Microseconds to hours."""
     if seconds is None:
         return ABSENT
+    if 0.0 < seconds < 0.1:
+        return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"
     if seconds < 120:
         return f"{seconds:.3g} s"
     if seconds < 7200:

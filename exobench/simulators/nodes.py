@@ -53,6 +53,7 @@ class NodeTables:
         gases: formulas of the first rows; next come the Rayleigh scattering and the CIA of H2 and He, then other pairs.
         other_pairs: pairs with at least one trace gas.
         temperature_k: nodes, ascending, shape (n_temperature,), at least two.
+        pressure_pa: nodes of the columns after the first, ascending.
         table: shape (n_temperature, row, column, bin).
         column_weights: what a layer adds to a column a unit of path, shape (layer, column); float64, pressures in Pa.
         scale_m2: unit of the table in the columns of the pressure nodes.
@@ -63,6 +64,7 @@ class NodeTables:
     gases: tuple[str, ...]
     other_pairs: tuple[tuple[str, str], ...]
     temperature_k: torch.Tensor
+    pressure_pa: Array
     table: torch.Tensor
     column_weights: torch.Tensor
     scale_m2: float
@@ -141,6 +143,7 @@ def build_node_tables(
         gases=gases,
         other_pairs=tuple(others),
         temperature_k=torch.from_numpy(nodes_k),
+        pressure_pa=nodes_pa,
         table=torch.from_numpy(table).to(dtype),
         column_weights=torch.from_numpy(np.concatenate([pressure**2, pressure * weights], axis=1)),
         scale_m2=scale_m2,

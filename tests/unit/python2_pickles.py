@@ -4,6 +4,7 @@ import gzip
 import io
 import pickle
 import struct
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ MIXRATIOS = ("h2o_mixratio", "co2_mixratio", "co_mixratio", "ch4_mixratio")
 class Python2Pickler(pickle._Pickler):
     """Protocol 0 to 2 with Python 2's strings, which served for bytes too, and numpy 1's module names."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def save_string(self, obj):
         raw = obj if isinstance(obj, bytes) else obj.encode("latin1")

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from exobench.data.order import POOL_BLOCKS, EpochOrder
+from exobench.data.order import EpochOrder
 from exobench.data.shard import block_rows
+
+POOL_BLOCKS = 32
+
+
+def order_of(n, shard_rows, seed=0, split="train", epoch=0, pool_blocks=POOL_BLOCKS):
+    return EpochOrder(n, shard_rows, block_rows(shard_rows), pool_blocks, seed=seed, split=split, epoch=epoch)
 
 
 def visited(order, start, stop):
@@ -14,34 +20,35 @@ def visited(order, start, stop):
 @pytest.mark.parametrize(
     ("n", "shard_rows"), [(1, 10), (7, 10), (25, 10), (100_000, 10_000), (98_765, 10_000), (80_000, 1_500)]
 )
-def test_every_row_comes_once(n, shard_rows):
-    rows = visited(EpochOrder(n, shard_rows, 0, "train", 0), 0, n)
+@pytest.mark.parametrize("pool_blocks", [2, POOL_BLOCKS])
+def test_every_row_comes_once(n, shard_rows, pool_blocks):
+    rows = visited(order_of(n, shard_rows, pool_blocks=pool_blocks), 0, n)
     np.testing.assert_array_equal(np.sort(rows), np.arange(n))
 
 
 def test_order_from_any_place_is_the_rest_of_the_order():
-    order = EpochOrder(98_765, 10_000, 3, "train", 2)
+    order = order_of(98_765, 10_000, 3, "train", 2)
     whole = visited(order, 0, 98_765)
     for start, stop in [(0, 1), (12_345, 54_321), (31_999, 32_001), (98_000, 98_765)]:
         np.testing.assert_array_equal(visited(order, start, stop), whole[start:stop])
 
 
 def test_order_depends_on_seed_split_and_epoch_only():
-    first = visited(EpochOrder(5000, 1000, 0, "train", 0), 0, 5000)
-    np.testing.assert_array_equal(first, visited(EpochOrder(5000, 1000, 0, "train", 0), 0, 5000))
+    first = visited(order_of(5000, 1000, 0, "train", 0), 0, 5000)
+    np.testing.assert_array_equal(first, visited(order_of(5000, 1000, 0, "train", 0), 0, 5000))
     for names in [(1, "train", 0), (0, "validation", 0), (0, "train", 1)]:
-        assert (first == visited(EpochOrder(5000, 1000, *names), 0, 5000)).mean() < 0.01
+        assert (first == visited(order_of(5000, 1000, *names), 0, 5000)).mean() < 0.01
 
 
 def test_places_find_the_rows_in_the_blocks_laid_end_to_end():
-    pool = EpochOrder(98_765, 10_000, 3, "train", 2).pool(1)
+    pool = order_of(98_765, 10_000, 3, "train", 2).pool(1)
     laid = np.concatenate([np.arange(start, stop) for start, stop in pool.blocks])
     np.testing.assert_array_equal(laid[pool.places], pool.rows)
     assert len(pool.blocks) == POOL_BLOCKS
 
 
 def test_a_batch_mixes_shards():
-    rows = visited(EpochOrder(200_000, 10_000, 0, "train", 0), 0, 4096)
+    rows = visited(order_of(200_000, 10_000, 0, "train", 0), 0, 4096)
     assert len(np.unique(rows // 10_000)) > 10
 
 

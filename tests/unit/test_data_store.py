@@ -34,7 +34,7 @@ class SometimesNaN(LinearGaussianSimulator):
         return depth
 
 
-def make_recipe(*, simulator=LinearGaussianSimulator, shard_rows=100, data_seed=0, **describe):
+def make_recipe(*, simulator=LinearGaussianSimulator, shard_rows=100, data_seed=0, storage="float32", **describe):
     space = ParameterSpace(tuple(Parameter(f"theta_{j + 1}", "1", f"{j}", -1.0, 1.0 + j) for j in range(N_PARAM)))
     edges = np.linspace(1.0, 2.0, N_BIN + 1)
     return DataRecipe(
@@ -46,6 +46,7 @@ def make_recipe(*, simulator=LinearGaussianSimulator, shard_rows=100, data_seed=
         bin_edges_um=edges,
         data_seed=data_seed,
         shard_rows=shard_rows,
+        storage=storage,
     )
 
 
@@ -64,7 +65,8 @@ def contents(folder):
 
 def test_stored_rows_are_the_simulator_at_draws_of_the_prior(recipe, tmp_path):
     ensure(recipe, tmp_path, "train", 250)
-    theta, depth = ShardStore(tmp_path, recipe).reader("train", 250).read(0, 250)
+    theta, stored = ShardStore(tmp_path, recipe).reader("train", 250).read(0, 250)
+    depth = stored.decoded()
     assert theta.dtype == np.float64
     assert depth.dtype == np.float32
     assert recipe.prior.space.inside(theta).all()
@@ -107,8 +109,8 @@ def test_splits_and_shards_share_no_theta(recipe, tmp_path):
 
 @pytest.mark.parametrize(
     "other",
-    [make_recipe(shard_rows=50), make_recipe(data_seed=1), make_recipe(flavour="taurex2")],
-    ids=["shard_rows", "data_seed", "description"],
+    [make_recipe(shard_rows=50), make_recipe(storage="uint16"), make_recipe(data_seed=1), make_recipe(flavour="taurex2")],
+    ids=["shard_rows", "storage", "data_seed", "description"],
 )
 def test_key_follows_the_configuration(recipe, other):
     assert other.key != recipe.key
@@ -154,7 +156,7 @@ def test_a_flipped_byte_is_found_and_mended(recipe, tmp_path, offset):
 def test_damaged_rows_are_never_read_in_silence(recipe, tmp_path):
     ensure(recipe, tmp_path, "train", 300)
     shard = recipe.folder(tmp_path) / "train/shard_00001.h5"
-    depth = ShardStore(tmp_path, recipe).reader("train", 300).read(100, 200)[1]
+    depth = ShardStore(tmp_path, recipe).reader("train", 300).read(100, 200)[1].values
     content = shard.read_bytes()
     place = content.index(depth[50].tobytes())
     shard.write_bytes(content[:place] + b"\x01" + content[place + 1 :])
@@ -252,7 +254,7 @@ def test_too_little_space_is_said_before_the_work(recipe, tmp_path, monkeypatch)
 def test_wrong_arguments_are_named(recipe, tmp_path):
     with pytest.raises(ExobenchError, match=r"no split 'tset'.*Did you mean 'test'"):
         ensure(recipe, tmp_path, "tset", 10)
-    with pytest.raises(ExobenchError, match=r"data\.workers=0"):
+    with pytest.raises(ExobenchError, match=r"workers=0"):
         resolve_workers(0)
     with pytest.raises(ExobenchError, match=r"data\.shard_rows=0"):
         make_recipe(shard_rows=0)

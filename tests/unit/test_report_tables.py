@@ -203,7 +203,13 @@ def test_values_are_written_to_the_digits_that_their_errors_bear(value, error, d
 
 
 def test_durations_and_leaves_read_well():
-    assert [duration(s) for s in (0.013, 312.5, 8000, None)] == ["0.013 s", "5.21 min", "2.22 h", "not available"]
+    assert [duration(s) for s in (2.4e-5, 0.013, 312.5, 8000, None)] == [
+        "24 µs",
+        "13 ms",
+        "5.21 min",
+        "2.22 h",
+        "not available",
+    ]
     assert dict(leaves({"a": {"b": 1, "c": [1, 2]}, "d": [{"name": "x", "low": 0}]})) == {
         "a.b": 1,
         "a.c": [1, 2],
