@@ -7,6 +7,7 @@ machine's load meets all of them, and the median over rounds is reported.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import platform
@@ -76,11 +77,24 @@ def build_cases(opacities: OpacitySet, n_draws: int) -> list[Case]:
     return [
         *cases,
         Case("literal float64", build("transmission_literal"), 40),
-        Case("nodes float64", build("transmission", dtype=torch.float64), n_draws // 4),
-        Case("nodes float32", build("transmission"), n_draws),
-        Case("nodes float32, 64 draws a call", build("transmission"), 64),
-        Case("nodes float32, with gradient", build("transmission"), n_draws // 4, backward=True),
+        Case("nodes float64", build("transmission_torch", dtype=torch.float64), n_draws // 4),
+        Case("nodes float32", build("transmission_torch"), n_draws),
+        Case("nodes float32, 64 draws a call", build("transmission_torch"), 64),
+        Case("nodes float32, with gradient", build("transmission_torch"), n_draws // 4, backward=True),
+        *_fused_cases(build, n_draws),
     ]
+
+
+def _fused_cases(build: Callable[..., Simulator], n_draws: int) -> list[Case]:
+    try:
+        fused = build("transmission_fused")
+    except MissingDependencyError as error:
+        print(f"without the compiled kernel: {error}")
+        return []
+    start = time.perf_counter()
+    fused(prior_draws(1, seed=0))
+    print(f"first call of the fused kernel (compiled, or read from numba's cache): {time.perf_counter() - start:.2f} s")
+    return [Case("fused float32", fused, n_draws), Case("fused float32, 64 draws a call", fused, 64)]
 
 
 def milliseconds(run: Callable[[torch.Tensor], None], theta: torch.Tensor, n_draws: int) -> float:
@@ -112,15 +126,21 @@ def agreement_ppm(opacities: OpacitySet) -> dict[str, float]:
     def largest(a: torch.Tensor, b: torch.Tensor) -> float:
         return 1e6 * float((a - b).abs().max())
 
-    literal, single = spectra("transmission_literal"), spectra("transmission")
+    literal, single = spectra("transmission_literal"), spectra("transmission_torch")
     found = {
-        "nodes float64 - literal": largest(spectra("transmission", dtype=torch.float64), literal),
+        "nodes float64 - literal": largest(spectra("transmission_torch", dtype=torch.float64), literal),
         "nodes float32 - literal": largest(single, literal),
     }
+    fused = None
+    with contextlib.suppress(MissingDependencyError):
+        fused = spectra("transmission_fused")
+        found |= {"fused - literal": largest(fused, literal), "fused - nodes float32": largest(fused, single)}
     try:
         package, whole = spectra("taurex3"), spectra("taurex3", early_exit=False)
     except MissingDependencyError:
         return found
+    if fused is not None:
+        found["fused - taurex 3"] = largest(fused, package)
     return found | {
         "literal - taurex 3 without early exit": largest(literal, whole),
         "literal - taurex 3": largest(literal, package),

@@ -60,6 +60,7 @@ class Task:
         simulator: recipe of the simulator.
         data_seed: moves every spectrum of every split; never set by ``seed=``.
         shard_rows: rows of one file of the shared data set.
+        test_noise: the noise of the test spectra, None for ``noise``.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Task:
     simulator: SimulatorRecipe
     data_seed: int = 0
     shard_rows: int = 10_000
+    test_noise: NoiseModel | None = None
 
     @property
     def parameters(self) -> ParameterSpace:
@@ -84,11 +86,15 @@ class Task:
             "simulator": self.simulator.describe(),
             "wavelength_um": stable_hash([float(f"{value:.12e}") for value in np.ravel(self.bin_edges_um)]),
             "data_seed": self.data_seed,
+            "shard_rows": self.shard_rows,
         }
 
     def describe(self) -> dict[str, object]:
         """What determines the scores: the data, the noise and the test set."""
-        return self.describe_data() | {"noise": self.noise.describe(), "n_test_max": N_TEST_MAX}
+        noise: dict[str, object] = {"noise": self.noise.describe()}
+        if self.test_noise is not None:
+            noise["test_noise"] = self.test_noise.describe()
+        return self.describe_data() | noise | {"n_test_max": N_TEST_MAX}
 
     @property
     def task_id(self) -> str:

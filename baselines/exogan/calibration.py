@@ -14,7 +14,7 @@ _GRAIN, _NOISE = 0.2, 0.05
 _STRETCH = (1.0 + _GRAIN**2 + _NOISE**2) ** -0.5
 """Kernels widen the draws; this keeps their variance as it was."""
 _TAIL = 0.05
-_TAIL_WEIGHT = 0.03
+_TAIL_WEIGHT = 0.1
 _JOINT_DRAWS = 32
 _FIT_DRAWS = 64
 
@@ -109,7 +109,7 @@ def fit_calibrator(
     # What holds for all spectra is learnt fast, what depends on the spectrum slowly.
     shared = [calibrator.last.bias]
     own = [*calibrator.net.parameters(), calibrator.last.weight]
-    groups = [{"params": shared, "lr": 1e-2, "weight_decay": 0.0}, {"params": own, "lr": 1e-3, "weight_decay": 0.1}]
+    groups = [{"params": shared, "lr": 5e-3, "weight_decay": 0.0}, {"params": own, "lr": 1e-4, "weight_decay": 0.1}]
     optimiser = torch.optim.AdamW(groups)
     device_generator = torch.Generator(device=u.device).manual_seed(
         int(torch.randint(2**60, (1,), generator=generator))

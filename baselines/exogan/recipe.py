@@ -60,16 +60,16 @@ class Recipe:
     inpainting_learning_rate: float | None = None
     prior_weight: float = 0.1
     tolerance: float | None = None
-    encoder_steps: int = 4000
+    encoder_steps: int = 5000
     encoder_batch_size: int = 256
     encoder_learning_rate: float = 1e-3
     encoder_size: int = 256
     encoder_blocks: int = 3
     encoder_draws: int = 4
     mask_share: float = 0.1
-    calibration_spectra: int = 1024
-    calibration_restarts: int = 16
-    calibration_steps: int = 300
+    calibration_spectra: int = 512
+    calibration_restarts: int = 64
+    calibration_steps: int = 200
     batch_pictures: int = 1024
 
     def resolved(self, n_train: int) -> Recipe:

@@ -2,6 +2,6 @@
 
 from exobench.data.generate import ensure_split, resolve_workers, verify
 from exobench.data.recipe import DataRecipe
-from exobench.data.store import ShardedSource, ShardStore
+from exobench.data.store import OnlineSource, ShardedSource, ShardStore
 
-__all__ = ["DataRecipe", "ShardStore", "ShardedSource", "ensure_split", "resolve_workers", "verify"]
+__all__ = ["DataRecipe", "OnlineSource", "ShardStore", "ShardedSource", "ensure_split", "resolve_workers", "verify"]

@@ -102,7 +102,7 @@ def import_exogan(
     files = list_chunks(source)
     checksums = _checksums(files, progress)
     content = hashlib.sha256("\n".join(checksums).encode()).hexdigest()
-    imported = imported_task(task, ImportedSpectra(SOURCE, content, FLAVOUR), shard_rows)
+    imported = imported_task(task, ImportedSpectra(SOURCE, content, FLAVOUR, shard_rows))
     recipe = recipe_of(imported)
     folder = recipe.folder(data_root)
     simulator = task.simulator.build()

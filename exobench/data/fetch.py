@@ -90,8 +90,8 @@ def _fetch(client: OsfClient, file: RemoteFile, target: Path, progress: bool, pa
         try:
             _download(client, file, part, progress)
             break
-        except Unreachable:
-            if attempt == _ATTEMPTS - 1:
+        except Unreachable as error:
+            if attempt == _ATTEMPTS - 1 or not error.may_pass:
                 raise
             time.sleep(pause_seconds * 2**attempt)
     differing = _differs(part, file)

@@ -45,11 +45,13 @@ class ImportedSpectra:
         source: name of the import, such as "exogan_osf".
         content_sha256: checksum over the checksums of the source's files, in order.
         flavour: constants with which the source's numbers were turned into the task's units.
+        shard_rows: spectra a shard; decides which spectra are the test set.
     """
 
     source: str
     content_sha256: str
     flavour: str
+    shard_rows: int
 
     def build(self, device: str = "cpu") -> Simulator:
         """There is none.
@@ -67,6 +69,7 @@ class ImportedSpectra:
             "source": self.source,
             "content_sha256": self.content_sha256,
             "flavour": self.flavour,
+            "shard_rows": self.shard_rows,
         }
 
     def _refuse(self) -> NoReturn:
@@ -76,9 +79,9 @@ class ImportedSpectra:
         )
 
 
-def imported_task(task: Task, spectra: ImportedSpectra, shard_rows: int) -> Task:
+def imported_task(task: Task, spectra: ImportedSpectra) -> Task:
     """The same task on imported spectra: same parameters, prior, grid and noise, another task_id."""
-    return replace(task, simulator=spectra, shard_rows=shard_rows, data_seed=0)
+    return replace(task, simulator=spectra, shard_rows=spectra.shard_rows, data_seed=0)
 
 
 def place_of(shard: int, shard_rows: int) -> tuple[str, int]:
@@ -200,8 +203,10 @@ def find_imported(task: Task, root: Path, source: str, key: str | None = None) -
     if manifest is None:
         raise ExobenchError(f"data.key={key} is no imported set of '{source}'; there are: {', '.join(sorted(found))}.")
     description: Mapping[str, Any] = manifest.configuration["description"]
-    spectra = ImportedSpectra(source, str(description["content_sha256"]), str(description["flavour"]))
-    imported = imported_task(task, spectra, int(manifest.configuration["shard_rows"]))
+    spectra = ImportedSpectra(
+        source, str(description["content_sha256"]), str(description["flavour"]), int(description["shard_rows"])
+    )
+    imported = imported_task(task, spectra)
     if recipe_of(imported).key != manifest.key:
         raise ExobenchError(
             f"the imported set {root / task.name / manifest.key} belongs to other settings of task {task.name} "

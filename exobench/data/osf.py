@@ -33,7 +33,15 @@ _PLAIN_PART = re.compile(r"[^/\\\x00-\x1f]+")
 
 
 class Unreachable(ExobenchError):
-    """The server could not be reached, or answered with an error that may pass."""
+    """The server could not be reached, or answered with an error.
+
+    Attributes:
+        may_pass: whether another attempt may succeed.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True)
@@ -84,8 +92,8 @@ class OsfClient:
         """Opens an address that the API gave.
 
         Raises:
-            ExobenchError: its host is not allowed, or the server says that there is no such thing.
-            Unreachable: no connection, or an error of the server.
+            ExobenchError: its host is not allowed.
+            Unreachable: no connection, or an answer that is an error.
         """
         self._check(url)
         request = urllib.request.Request(url, headers={"User-Agent": "exobench", **(headers or {})})
@@ -93,8 +101,8 @@ class OsfClient:
             response: HTTPResponse = self._opener.open(request, timeout=TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
             error.close()
-            kind = Unreachable if error.code >= 500 or error.code == 429 else ExobenchError
-            raise kind(f"{url} answered {error.code} {error.reason}.") from error
+            may_pass = error.code >= 500 or error.code == 429
+            raise Unreachable(f"{url} answered {error.code} {error.reason}.", may_pass=may_pass) from error
         except (OSError, HTTPException) as error:
             raise Unreachable(f"{url} cannot be reached ({getattr(error, 'reason', error)}).") from error
         return response

@@ -143,5 +143,5 @@ def open_data(
 
 def _test_spectra(task: Task, store: ShardStore, n_test: int) -> TestSpectra:
     theta_true, depth = store.read_test(n_test)
-    x, sigma = task.noise.sample(depth, seed=task.test_noise_seed())
+    x, sigma = (task.test_noise or task.noise).sample(depth, seed=task.test_noise_seed())
     return TestSpectra(theta_true, x, sigma)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
-from exobench.opacities.binning import bin_means
+from exobench.opacities.binning import bin_means, bin_values
+from exobench.opacities.grids import bin_bounds
 from exobench.opacities.numpy_pickle import load_arrays
 from exobench.opacities.tables import CollisionInducedAbsorption, CrossSections
 
@@ -39,14 +40,15 @@ def gas_of_file(path: Path) -> str:
     return re.split(r"[._]", path.name)[0]
 
 
-def load_hdf5(path: Path, gas: str, bin_edges_um: Array) -> CrossSections:
+def load_hdf5(path: Path, gas: str, bin_edges_um: Array, average: str = "mean") -> CrossSections:
     """Reads an ExoMolOP cross-section file in TauREx HDF5, averaged over the bins.
 
     Args:
         path: file with `bin_edges` (cm-1), `t` (K), `p` (with attribute `units`) and `xsecarr` (cm2, pressure x
             temperature x wavenumber).
         gas: formula to give to the table.
-        bin_edges_um: ascending, shape (n_bin + 1,).
+        bin_edges_um: ascending, shape (n_bin + 1,), or lower and upper edge of each bin, shape (n_bin, 2).
+        average: ``"mean"`` or ``"transmission"``, see `exobench.opacities.binning.bin_values`.
 
     Returns:
         The table in SI units; zero outside the file's wavenumbers, with a warning in the log.
@@ -60,10 +62,11 @@ def load_hdf5(path: Path, gas: str, bin_edges_um: Array) -> CrossSections:
         if unit not in PASCAL:
             raise ExobenchError(f"{path}: pressure unit '{unit}'; expected one of {', '.join(PASCAL)}.")
         pressure = np.asarray(handle["p"][()], dtype=np.float64) * PASCAL[unit]
-        return _average(path, gas, handle["bin_edges"][()], handle["t"][()], pressure, handle["xsecarr"], bin_edges_um)
+        grids = handle["bin_edges"][()], handle["t"][()], pressure
+        return _average(path, gas, *grids, handle["xsecarr"], bin_edges_um, average)
 
 
-def load_pickle(path: Path, gas: str, bin_edges_um: Array) -> CrossSections:
+def load_pickle(path: Path, gas: str, bin_edges_um: Array, average: str = "mean") -> CrossSections:
     """Reads a TauREx cross-section pickle (keys `wno`, `t`, `p` in bar, `xsecarr` in cm2), averaged over the bins.
 
     The file cannot run code: only numpy arrays, containers, strings and numbers are built. Arguments, result and
@@ -72,7 +75,7 @@ def load_pickle(path: Path, gas: str, bin_edges_um: Array) -> CrossSections:
     content = load_arrays(path)
     _require(path, content, ("wno", "t", "p", "xsecarr"))
     pressure = np.asarray(content["p"], dtype=np.float64) * PASCAL["bar"]
-    return _average(path, gas, content["wno"], content["t"], pressure, content["xsecarr"], bin_edges_um)
+    return _average(path, gas, content["wno"], content["t"], pressure, content["xsecarr"], bin_edges_um, average)
 
 
 def load_cia(path: Path, pair: tuple[str, str], bin_edges_um: Array) -> CollisionInducedAbsorption:
@@ -98,7 +101,14 @@ def load_cia(path: Path, pair: tuple[str, str], bin_edges_um: Array) -> Collisio
 
 
 def _average(
-    path: Path, gas: str, wavenumber: Any, temperature: Any, pressure: Array, values: Any, bin_edges_um: Array
+    path: Path,
+    gas: str,
+    wavenumber: Any,
+    temperature: Any,
+    pressure: Array,
+    values: Any,
+    bin_edges_um: Array,
+    average: str,
 ) -> CrossSections:
     grid, nodes = np.asarray(wavenumber, dtype=np.float64), np.asarray(temperature, dtype=np.float64)
     if values.shape != (len(pressure), len(nodes), len(grid)):
@@ -110,7 +120,8 @@ def _average(
         raise ExobenchError(f"{path}: wavenumbers must ascend.")
     _warn_beyond(path, grid, bin_edges_um)
     # One pressure at a time: whole files of ExoMolOP are gigabytes.
-    rows = [bin_means(grid, np.asarray(values[i], dtype=np.float64), bin_edges_um) for i in range(len(pressure))]
+    in_bins = bin_values(average)
+    rows = [in_bins(grid, np.asarray(values[i], dtype=np.float64), bin_edges_um) for i in range(len(pressure))]
     table = np.stack(rows) * SQUARE_METRES_PER_CM2
     p, t = np.argsort(pressure), np.argsort(nodes)
     return CrossSections(gas, nodes[t], pressure[p], table[p][:, t])
@@ -118,16 +129,16 @@ def _average(
 
 def _warn_beyond(path: Path, grid: Array, bin_edges_um: Array) -> None:
     shortest, longest = 1e4 / grid[-1], 1e4 / grid[0]
+    low, high = bin_bounds(bin_edges_um)
     # A table that ends within half a bin of the grid's end is meant to cover it.
-    slack = 0.5 * (bin_edges_um[1] - bin_edges_um[0]), 0.5 * (bin_edges_um[-1] - bin_edges_um[-2])
-    if bin_edges_um[0] < shortest - slack[0] or bin_edges_um[-1] > longest + slack[1]:
+    if 0.5 * (low[0] + high[0]) < shortest or 0.5 * (low[-1] + high[-1]) > longest:
         logger.warning(
             "%s covers %.4g-%.4g um; cross-sections are zero in the rest of %.4g-%.4g um.",
             path,
             shortest,
             longest,
-            bin_edges_um[0],
-            bin_edges_um[-1],
+            low[0],
+            high[-1],
         )
 
 
@@ -151,7 +162,7 @@ def _hitran_blocks(path: Path) -> Iterator[tuple[float, Array, Array]]:
 def _merge_bands(blocks: list[tuple[float, Array, Array]], bin_edges_um: Array) -> tuple[Array, Array]:
     """Adds up the bands of a file, each with temperatures of its own, on the union of their temperatures."""
     temperature = np.unique([t for t, _, _ in blocks])
-    total = np.zeros((len(temperature), len(bin_edges_um) - 1))
+    total = np.zeros((len(temperature), len(bin_bounds(bin_edges_um)[0])))
     for low in sorted({round(float(grid[0])) for _, grid, _ in blocks}):
         band = sorted((b for b in blocks if round(float(b[1][0])) == low), key=lambda block: block[0])
         nodes = np.array([t for t, _, _ in band])

@@ -54,6 +54,7 @@ class Flavour:
         helium_rayleigh: whether helium scatters.
         pressure_interpolation: whether cross-sections are linear in log10 P (``"log"``) or in P (``"linear"``).
         helium_ratio: number of He per H2.
+        k_temperature_interpolation: whether k-tables are linear in T (``"linear"``) or in log T (``"log"``).
     """
 
     name: str
@@ -67,6 +68,7 @@ class Flavour:
     helium_rayleigh: bool
     pressure_interpolation: Literal["log", "linear"]
     helium_ratio: float = HELIUM_TO_HYDROGEN
+    k_temperature_interpolation: Literal["log", "linear"] = "linear"
 
     def molecule_kg(self, gas: str) -> float:
         """Mass of one molecule, in kg.
@@ -132,6 +134,7 @@ TAUREX2 = Flavour(
     ),
     helium_rayleigh=False,
     pressure_interpolation="linear",
+    k_temperature_interpolation="log",
 )
 
 _FLAVOURS = MappingProxyType({flavour.name: flavour for flavour in (TAUREX3, TAUREX2)})

@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 
 from exobench.errors import ExobenchError, MissingDependencyError
 from exobench.opacities.tables import OpacitySet
+from exobench.simulators.base import check_theta
 from exobench.simulators.transmission import TransmissionSimulator
 
 if TYPE_CHECKING:
@@ -60,9 +61,12 @@ class FusedTransmissionSimulator(TransmissionSimulator):
 
     def __call__(self, theta: torch.Tensor) -> torch.Tensor:
         """See `Simulator.__call__`."""
+        check_theta(theta, self.parameter_names)
         if self.device.type != "cpu" or _differentiates(theta):
             return super().__call__(theta)
         theta = theta.detach().cpu()
+        if len(theta) > _ROWS_A_BLOCK:
+            self._reader.read(theta)  # for what is wrong to be named by its row in the whole batch
         depths = np.empty((len(theta), self.n_bin), dtype=np.float32)
         for start in range(0, len(theta), _ROWS_A_BLOCK):
             rows = slice(start, start + _ROWS_A_BLOCK)

@@ -118,11 +118,17 @@ def empty_rays(tables: KernelTables) -> Rays:
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
+    """Compiles for use in other compiled functions only: most of the time would go into taking Python's arguments."""
+    return _njit(function, no_cpython_wrapper=True)
+
+
+def _njit(function: Callable[..., Any], **options: Any) -> Any:
     """Compiles at the first call and keeps the code on disk, where there is a place to write."""
+    options |= {"no_cfunc_wrapper": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True)(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no folder to keep it in
-        return numba.njit(function)
+        return numba.njit(**options)(function)
 
 
 @_compiled
@@ -227,9 +233,7 @@ def _stop(tables: KernelTables, rays: Rays, draw: int) -> float:
     while last > first and rays.bounds[1, last - 1] > _THIN_EXPONENT:
         last -= 1
     n_thin = tables.used[last] if last < n_group else 0
-    combine(
-        rays.thin_columns, (draw * (n_group + 1) + last) * n_column, rays.absorption, 0, n_thin, rays.stopped, 0
-    )
+    combine(rays.thin_columns, (draw * (n_group + 1) + last) * n_column, rays.absorption, 0, n_thin, rays.stopped, 0)
     for group in range(first, last):
         for ring in range(group * RINGS_A_GROUP, (group + 1) * RINGS_A_GROUP, 2):
             column, area = draw * rays.columns.shape[1] + ring * n_column, draw * rays.areas.shape[1] + ring
@@ -239,7 +243,7 @@ def _stop(tables: KernelTables, rays: Rays, draw: int) -> float:
     return rays.opaque_area[draw, first]
 
 
-@_compiled
+@_njit
 def spectra(
     tables: KernelTables,
     rays: Rays,

@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.opacities.tables import CrossSections, KTable, OpacitySet
+from exobench.simulators.atmosphere import Atmosphere
 from exobench.simulators.constants import Flavour
 from exobench.simulators.nodes import hat_weights
-from exobench.simulators.transmission import _LAYERS_A_BLOCK, _SMALLEST_EXPONENT, TransmissionSimulator, _full_precision
+from exobench.simulators.transmission import (
+    _CHUNK_BYTES,
+    _LAYERS_A_BLOCK,
+    _SMALLEST_EXPONENT,
+    TransmissionSimulator,
+    _full_precision,
+)
 
 Array = NDArray[np.float64]
 Overlap = Literal["random", "equal_g"]
@@ -84,16 +91,31 @@ class KTableTransmissionSimulator(TransmissionSimulator):
 
     def _on_nodes(self, table: KTable) -> torch.Tensor:
         """Coefficients over the common scale at the common nodes, shape (n_temperature, n_pressure, bin, g)."""
-        coordinate = np.log10 if self.flavour.pressure_interpolation == "log" else np.asarray
-        in_temperature = hat_weights(table.temperature_k, self._nodes.temperature_k.numpy())
-        in_pressure = hat_weights(coordinate(table.pressure_pa), coordinate(self._nodes.pressure_pa))
+        of_t = np.log if self.flavour.k_temperature_interpolation == "log" else np.asarray
+        of_p = np.log10 if self.flavour.pressure_interpolation == "log" else np.asarray
+        in_temperature = hat_weights(of_t(table.temperature_k), of_t(self._nodes.temperature_k.numpy()))
+        in_pressure = hat_weights(of_p(table.pressure_pa), of_p(self._nodes.pressure_pa))
         values = np.einsum("tj,pi,ijwg->tpwg", in_temperature, in_pressure, table.coefficient_m2, optimize=True)
         return torch.from_numpy(values / self._nodes.scale_m2).to(self.dtype)
 
+    def _amounts(self, atmosphere: Atmosphere) -> tuple[torch.Tensor, torch.Tensor]:
+        """As the parent's, with the amounts of gases with k-tables appended for the lower and for the upper node."""
+        interval, amounts = super()._amounts(atmosphere)
+        nodes, temperature = self._nodes.temperature_k, atmosphere.temperature_k
+        if self.flavour.k_temperature_interpolation == "log":
+            nodes, temperature = nodes.log(), temperature.log()
+        fraction = ((temperature - nodes[interval]) / (nodes[interval + 1] - nodes[interval]))[:, None]
+        k_amounts = torch.stack([atmosphere.mixing_ratio[self._nodes.gases[row]] for row in self._k_rows], dim=1)
+        return interval, torch.cat([amounts, (1.0 - fraction) * k_amounts, fraction * k_amounts], dim=1)
+
     def _draws_a_chunk(self) -> int:
-        whole = super()._draws_a_chunk()
+        limit = self.max_chunk_bytes or _CHUNK_BYTES.get(self.device.type, _CHUNK_BYTES["cuda"])
         n_g = max(len(weights) for weights in self._g_weights)
-        return max(1, whole // (n_g * (len(self._k_tables) + 1)))
+        n_layer, n_column = self._nodes.column_weights.shape
+        absorptions = self.n_bin * n_g * n_column * len(self._k_tables)
+        exponents = 2 * self.n_bin * n_g * _LAYERS_A_BLOCK
+        bytes_a_draw = self._nodes.table.element_size() * (absorptions + exponents + n_layer * n_column)
+        return max(1, limit // bytes_a_draw)
 
     def _chunk(
         self, group: int, scale_height: torch.Tensor, factor: torch.Tensor, amounts: torch.Tensor, disc: torch.Tensor
@@ -103,10 +125,11 @@ class KTableTransmissionSimulator(TransmissionSimulator):
         with torch.autocast(self.device.type, enabled=False), _full_precision():
             geometry = self._geometry.exact if beyond_series else self._geometry.series
             columns, areas = geometry(scale_height, factor)
-            amounts = amounts.to(self.dtype)
             pair = self._nodes.table[interval : interval + 2]
-            continuum = (amounts @ pair.flatten(0, 1).flatten(1)).view(-1, *pair.shape[2:])
-            distributions = self._distributions(interval, amounts.unflatten(1, (2, -1)))
+            n_row = 2 * pair.shape[1]
+            plain, within = amounts[:, :n_row].to(self.dtype), amounts[:, n_row:].to(self.dtype)
+            continuum = (plain @ pair.flatten(0, 1).flatten(1)).view(-1, *pair.shape[2:])
+            distributions = self._distributions(interval, within.unflatten(1, (2, -1)))
             transmitted = self._area_passed(columns, areas[:, None, :], continuum, distributions)
         disc = disc.to(self.dtype)[:, None]
         return disc + 2.0 * disc * (areas.sum(dim=1, keepdim=True) - transmitted)
@@ -116,12 +139,12 @@ class KTableTransmissionSimulator(TransmissionSimulator):
 
         Args:
             interval: temperature interval.
-            amounts: what the rows are multiplied by at its lower and upper node, shape (n, 2, row).
+            amounts: what each k-table is multiplied by at its lower and upper node, shape (n, 2, k-table).
         """
         absorptions = []
-        for row, table in zip(self._k_rows, self._k_tables, strict=True):
+        for number, table in enumerate(self._k_tables):
             pair = table[interval : interval + 2]
-            mixed = amounts[:, :, row] @ pair.flatten(1)
+            mixed = amounts[:, :, number] @ pair.flatten(1)
             absorptions.append(mixed.view(len(amounts), pair.shape[1], -1))
         if self.overlap == "random":
             return list(zip(absorptions, self._g_weights, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from exobench.opacities.tables import CrossSections, KTable, OpacitySet
@@ -77,7 +78,10 @@ class LiteralKTableSimulator(LiteralTransmissionSimulator):
 
     def _opacity(self, table: KTable, g: int, atmosphere: Atmosphere) -> torch.Tensor:
         """Absorption per metre of one gas at one g, shape (n, layer, bin)."""
-        at_g = CrossSections(table.gas, table.temperature_k, table.pressure_pa, table.coefficient_m2[..., g])
+        nodes_k, temperature_k = table.temperature_k, atmosphere.temperature_k
+        if self.flavour.k_temperature_interpolation == "log":
+            nodes_k, temperature_k = np.log(nodes_k), temperature_k.log()
+        at_g = CrossSections(table.gas, nodes_k, table.pressure_pa, table.coefficient_m2[..., g])
         density = self._layers_pa / (self.flavour.boltzmann_j_k * atmosphere.temperature_k[:, None])
         amount = density * atmosphere.mixing_ratio[table.gas][:, None]
-        return amount[:, :, None] * self._cross_section(at_g, atmosphere.temperature_k)
+        return amount[:, :, None] * self._cross_section(at_g, temperature_k)

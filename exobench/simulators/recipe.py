@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exobench.opacities.grids import bin_centres
 from exobench.simulators.base import Simulator
 
 if TYPE_CHECKING:
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 GASES = ("H2O", "CO2", "CO", "CH4")
 
+BinEdges = tuple[float, ...] | tuple[tuple[float, float], ...]
+
 
 @dataclass(frozen=True)
 class TransmissionRecipe:
     """A small, picklable description of a transmission simulator.
 
     Attributes:
-        bin_edges_um: edges of the wavelength bins, ascending.
+        bin_edges_um: edges of the wavelength bins, ascending, or pairs of lower and upper edge, one a bin.
         parameter_names: columns of theta.
         kind: "transmission", "transmission_literal" or "taurex3".
         flavour: constants and conventions, "taurex3" or "taurex2".
@@ -29,9 +32,11 @@ class TransmissionRecipe:
         gases: active gases.
         star_radius_rsun: radius of the star.
         temperature_range_k: temperatures that the opacities must bracket: the prior's.
+        k_table_overlap: how k-tables of several gases combine, "random" or "equal_g", None for "random"; of no effect
+            on cross-sections.
     """
 
-    bin_edges_um: tuple[float, ...]
+    bin_edges_um: BinEdges
     parameter_names: tuple[str, ...]
     kind: str = "transmission"
     flavour: str = "taurex3"
@@ -39,19 +44,20 @@ class TransmissionRecipe:
     gases: tuple[str, ...] = GASES
     star_radius_rsun: float = 1.0
     temperature_range_k: tuple[float, float] | None = None
+    k_table_overlap: str | None = None
 
     def build(self, device: str = "cpu") -> Simulator:
         """The simulator on a device."""
         from exobench.simulators.build import build_simulator
+        from exobench.simulators.build_ktable import build_k_table_simulator
 
-        return build_simulator(
-            self.kind,
-            self._opacities(),
-            self.parameter_names,
-            flavour=self.flavour,
-            star_radius_rsun=self.star_radius_rsun,
-            device=device,
-        )
+        opacities = self._opacities()
+        settings = {"flavour": self.flavour, "star_radius_rsun": self.star_radius_rsun, "device": device}
+        if opacities.k_tables:
+            return build_k_table_simulator(
+                self.kind, opacities, self.parameter_names, overlap=self.k_table_overlap, **settings
+            )
+        return build_simulator(self.kind, opacities, self.parameter_names, **settings)
 
     def describe(self) -> dict[str, object]:
         """What determines the spectra; opacities enter by the hash of their numbers, not by their path."""
@@ -60,7 +66,7 @@ class TransmissionRecipe:
             "flavour": self.flavour,
             "opacity_hash": self._opacities().content_hash(),
             "opacity_source": "embedded band model" if self.opacities_path is None else "files",
-            "k_table_overlap": None,
+            "k_table_overlap": (self.k_table_overlap or "random") if self._opacities().k_tables else None,
             "gases": list(self.gases),
             "star_radius_rsun": self.star_radius_rsun,
         }
@@ -71,7 +77,7 @@ class TransmissionRecipe:
 
 @lru_cache(maxsize=4)
 def _load_once(
-    bin_edges_um: tuple[float, ...],
+    bin_edges_um: BinEdges,
     gases: tuple[str, ...],
     path: str | None,
     flavour: str,
@@ -80,5 +86,4 @@ def _load_once(
     from exobench.opacities.load import load_opacities
 
     edges = np.array(bin_edges_um)
-    centres = 0.5 * (edges[1:] + edges[:-1])
-    return load_opacities(path, centres, edges, gases, flavour=flavour, temperature_range_k=temperature_range_k)
+    return load_opacities(path, bin_centres(edges), edges, gases, flavour=flavour, temperature_range_k=temperature_range_k)

@@ -30,13 +30,18 @@ _VECTOR, _INT_VECTOR = ir.VectorType(_FLOAT, _LANES), ir.VectorType(_INT, _LANES
 Codegen = tuple[Any, Callable[..., Any]]
 
 
-@intrinsic
+def _vector_code(generate: Callable[..., Codegen]) -> Any:
+    """A numba intrinsic, whose callers leave out ``typingctx``."""
+    return intrinsic(generate)
+
+
+@_vector_code
 def combine(
     typingctx: Any, weights: Any, first_weight: Any, rows: Any, first_value: Any, n_row: Any, out: Any, first_out: Any
 ) -> Codegen:
     """``out[i] = sum_r weights[r] * rows[r, i]`` for one tile, the rows lying `TILE` apart.
 
-    Called without ``typingctx``. Each array is contiguous float32 of any shape, followed by the flat index to start at.
+    Each array is contiguous float32 of any shape, followed by the flat index to start at.
     Nothing is checked.
     """
     del typingctx
@@ -58,7 +63,7 @@ def combine(
     return types.void(weights, index, rows, index, index, out, index), generate
 
 
-@intrinsic
+@_vector_code
 def add_two_rings(
     typingctx: Any,
     columns: Any,
@@ -72,7 +77,7 @@ def add_two_rings(
 ) -> Codegen:
     """``out[i] += sum_l areas[l] * (1 - 2^(sum_c columns[l, c] * absorption[c, i]))`` for two rings and one tile.
 
-    Called without ``typingctx``, under the terms of `combine`; ``stride`` is from ring to ring in ``columns``.
+    Under the terms of `combine`; ``stride`` is from ring to ring in ``columns``.
     """
     del typingctx
 

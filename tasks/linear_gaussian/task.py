@@ -15,6 +15,11 @@ from exobench.simulators.base import Simulator
 from exobench.task import Task, TaskRequest
 
 
+def parameter_names(n_param: int) -> tuple[str, ...]:
+    """Names of the parameters, in order."""
+    return tuple(f"theta_{column + 1}" for column in range(n_param))
+
+
 @dataclass(frozen=True)
 class LinearGaussianRecipe:
     """Picklable description of the linear simulator."""
@@ -27,7 +32,8 @@ class LinearGaussianRecipe:
         """The simulator on a device."""
         from exobench.simulators.linear_gaussian import LinearGaussianSimulator
 
-        return LinearGaussianSimulator(n_param=self.n_param, n_bin=self.n_bin, seed=self.matrix_seed).to(device)
+        names = parameter_names(self.n_param)
+        return LinearGaussianSimulator(self.n_param, self.n_bin, self.matrix_seed, parameter_names=names).to(device)
 
     def describe(self) -> dict[str, object]:
         """What determines the spectra."""
@@ -66,7 +72,9 @@ def build(
         raise ExobenchError(
             "task linear_gaussian has one simulator and no opacities: leave simulator=auto and opacities.path=null."
         )
-    space = ParameterSpace(tuple(Parameter(f"theta_{j}", "1", rf"$\theta_{{{j}}}$", -1.0, 1.0) for j in range(n_param)))
+    space = ParameterSpace(
+        tuple(Parameter(name, "1", rf"$\theta_{name[6:]}$", -1.0, 1.0) for name in parameter_names(n_param))
+    )
     edges = np.linspace(1.0, 2.0, n_bin + 1)
     return Task(
         name="linear_gaussian",

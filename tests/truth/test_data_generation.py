@@ -48,7 +48,7 @@ if __name__ == "__main__":
 """
 
 
-def make_recipe(simulator=LinearGaussianSimulator):
+def make_recipe(simulator=LinearGaussianSimulator, storage="float32"):
     space = ParameterSpace(tuple(Parameter(f"theta_{j + 1}", "1", f"{j}", -1.0, 1.0) for j in range(N_PARAM)))
     edges = np.linspace(1.0, 2.0, N_BIN + 1)
     return DataRecipe(
@@ -59,6 +59,7 @@ def make_recipe(simulator=LinearGaussianSimulator):
         0.5 * (edges[1:] + edges[:-1]),
         edges,
         shard_rows=SHARD_ROWS,
+        storage=storage,
     )
 
 
@@ -116,9 +117,33 @@ def sound(tmp_path_factory):
     return contents(root)
 
 
-def test_four_workers_make_the_bytes_of_one(sound, tmp_path):
-    ensure_split(make_recipe(), tmp_path, "train", N, workers=4, progress=False)
-    assert contents(tmp_path) == sound
+@pytest.mark.parametrize("storage", ["float32", "uint16"])
+def test_four_workers_make_the_bytes_of_one(tmp_path, storage):
+    recipe = make_recipe(storage=storage)
+    for workers in (1, 4):
+        ensure_split(recipe, tmp_path / str(workers), "train", N, workers=workers, progress=False)
+    assert contents(tmp_path / "1") == contents(tmp_path / "4")
+
+
+def test_storage_changes_the_form_of_the_same_spectra(sound, tmp_path):
+    recipe = make_recipe(storage="uint16")
+    ensure_split(recipe, tmp_path, "train", N, workers=1, progress=False)
+    ensure_split(make_recipe(), tmp_path, "train", N, workers=1, progress=False)
+    (theta, rounded), (same_theta, exact) = (
+        ShardStore(tmp_path, each).reader("train", N).read(0, N) for each in (recipe, make_recipe())
+    )
+    np.testing.assert_array_equal(theta, same_theta)
+    span = np.ptp(exact.decoded(), axis=1, keepdims=True)
+    assert (np.abs(rounded.decoded() - exact.decoded()) <= 0.51 * span / 65535 + 1e-7).all()
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    text = SCRIPT.replace('if __name__ == "__main__":', "if True:")
+    script = tmp_path / "unguarded.py"
+    script.write_text(text.format(tests=str(Path(__file__).parent), root=str(tmp_path / "data"), sleep=0, workers=2))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "if __name__ ==" in done.stderr
 
 
 def test_transmission_spectra_do_not_depend_on_who_makes_them(tmp_path):

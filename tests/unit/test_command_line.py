@@ -38,6 +38,9 @@ WRONG = {
     "flavour": (["task=hotjupiter", "task.flavour=taurex1"], ["taurex1", "taurex2", "taurex3"]),
     "opacities": (["task=hotjupiter", "opacities.path=/nowhere/at/all"], ["/nowhere/at/all"]),
     "seconds": (["limits.seconds=-1"], ["limits.seconds=-1"]),
+    "data": (["data=shrads"], ["shrads", "shards", "online"]),
+    "leaf of the data": (["data=online", "data.storage=uint16"], ["data.storage", "data.cache_gib"]),
+    "storage": (["data.storage=half"], ["half", "float32", "uint16"]),
     "unreadable": (["seed=[1"], ["seed=[1"]),
 }
 

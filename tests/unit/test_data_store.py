@@ -109,7 +109,12 @@ def test_splits_and_shards_share_no_theta(recipe, tmp_path):
 
 @pytest.mark.parametrize(
     "other",
-    [make_recipe(shard_rows=50), make_recipe(storage="uint16"), make_recipe(data_seed=1), make_recipe(flavour="taurex2")],
+    [
+        make_recipe(shard_rows=50),
+        make_recipe(storage="uint16"),
+        make_recipe(data_seed=1),
+        make_recipe(flavour="taurex2"),
+    ],
     ids=["shard_rows", "storage", "data_seed", "description"],
 )
 def test_key_follows_the_configuration(recipe, other):

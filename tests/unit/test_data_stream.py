@@ -4,6 +4,7 @@ import gc
 import itertools
 import threading
 import time
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from exobench.counter_random import standard_normal
-from exobench.data import DataRecipe, ShardedSource, ShardStore, ensure_split
+from exobench.data import DataRecipe, OnlineSource, ShardedSource, ShardStore, ensure_split
 from exobench.data.prefetch import Prefetcher
 from exobench.errors import ExobenchError
 from exobench.noise import ConstantNoise
@@ -23,28 +24,43 @@ N_PARAM, N_BIN, N_TRAIN = 2, 9, 5_300
 NOISE = ConstantNoise(20.0)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
+def make_recipe(storage="float32", n_bin=N_BIN, shard_rows=1_100):
     space = ParameterSpace(tuple(Parameter(f"theta_{j + 1}", "1", f"{j}", -1.0, 1.0) for j in range(N_PARAM)))
-    edges = np.linspace(1.0, 2.0, N_BIN + 1)
-    recipe = DataRecipe(
+    edges = np.linspace(1.0, 2.0, n_bin + 1)
+    return DataRecipe(
         "linear",
         UniformPrior(space),
-        partial(LinearGaussianSimulator, N_PARAM, N_BIN),
+        partial(LinearGaussianSimulator, N_PARAM, n_bin),
         {"kind": "linear"},
         0.5 * (edges[1:] + edges[:-1]),
         edges,
-        shard_rows=1_100,
+        shard_rows=shard_rows,
+        storage=storage,
     )
-    ensure_split(recipe, root, "train", N_TRAIN, workers=1, progress=False)
-    ensure_split(recipe, root, "validation", 1_000, workers=1, progress=False)
-    return ShardStore(root, recipe)
 
 
-@pytest.fixture(scope="module", params=["memory", "disk"])
-def source(request, store):
-    return ShardedSource(store, N_TRAIN, 700, cache_bytes=2**31 if request.param == "memory" else 0)
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    recipes = {storage: make_recipe(storage) for storage in ("float32", "uint16")}
+    for recipe in recipes.values():
+        ensure_split(recipe, root, "train", N_TRAIN, workers=1, progress=False)
+        ensure_split(recipe, root, "validation", 1_000, workers=1, progress=False)
+    return {storage: ShardStore(root, recipe) for storage, recipe in recipes.items()}
+
+
+@pytest.fixture(scope="module")
+def store(stores):
+    return stores["float32"]
+
+
+@pytest.fixture(scope="module", params=["memory", "disk", "uint16 memory", "uint16 disk", "online"])
+def source(request, stores):
+    if request.param == "online":
+        recipe = make_recipe()
+        return OnlineSource(recipe, N_TRAIN, stores["float32"].reader("validation", 700), cache_bytes=0)
+    store = stores["uint16" if "uint16" in request.param else "float32"]
+    return ShardedSource(store, N_TRAIN, 700, cache_bytes=2**31 if "memory" in request.param else 0)
 
 
 def take(source, n, batch_size=400, **settings):
@@ -72,9 +88,47 @@ def test_same_settings_give_the_same_batches(source):
     assert not same(take(source, 1), take(source, 1, seed=6))
 
 
-def test_memory_and_disk_give_the_same_batches(store):
-    sources = [ShardedSource(store, N_TRAIN, 0, cache_bytes=size) for size in (0, 2**31)]
+@pytest.mark.parametrize("storage", ["float32", "uint16"])
+def test_memory_and_disk_give_the_same_batches(stores, storage):
+    sources = [ShardedSource(stores[storage], N_TRAIN, 0, cache_bytes=size) for size in (0, 2**31)]
     assert same(*(take(source, 30) for source in sources))
+
+
+def test_storage_moves_depths_by_its_rounding_and_nothing_else(stores):
+    one, other = (take(ShardedSource(stores[storage], N_TRAIN, 0), 13, noise=None) for storage in stores)
+    for exact, rounded in zip(one, other, strict=True):
+        assert torch.equal(exact.theta, rounded.theta)
+        span = exact.x.max(dim=1, keepdim=True).values - exact.x.min(dim=1, keepdim=True).values
+        assert ((exact.x - rounded.x).abs() <= span / 65535 * 0.51 + 1e-7 * exact.x.abs().max()).all()
+
+
+def test_what_is_kept_in_memory_is_the_stored_form(stores):
+    reader = stores["uint16"].reader("train", N_TRAIN)
+    _, depth = reader.in_memory()
+    assert depth.values.dtype == np.uint16
+    assert depth.values.nbytes + depth.extremes.nbytes == N_TRAIN * (2 * N_BIN + 8)
+    assert stores["uint16"].reader("train", N_TRAIN, cache_bytes=N_TRAIN * (2 * N_BIN + 8) - 1).in_memory() is None
+
+
+def test_memory_does_not_grow_with_the_number_of_spectra(tmp_path):
+    recipe = make_recipe("uint16", n_bin=100, shard_rows=10_000)
+    ensure_split(recipe, tmp_path, "train", 400_000, workers=1, progress=False)
+    store, peaks = ShardStore(tmp_path, recipe), []
+    for n in (100_000, 400_000):
+        source = ShardedSource(store, n, 0, cache_bytes=1 << 20)
+        tracemalloc.start()
+        for _ in itertools.islice(source.stream("train", 1_000, noise=None, prefetch=0), 80):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] > 32_000 * 200, "a pool is not even held: the measure is wrong"
+    assert abs(peaks[1] - peaks[0]) < 1 << 20
+
+
+def test_other_threads_keep_their_number_of_torch_threads(source):
+    before = torch.get_num_threads()
+    take(source, 2)
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("step", [1, 12, 13, 14, 27])

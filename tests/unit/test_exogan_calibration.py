@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-
 from exobench_baselines.exogan.calibration import Calibrator, fit_calibrator
 from exobench_baselines.exogan.encoder import random_masks
 from exobench_baselines.exogan.losses import energy_score, mean_crps
@@ -25,7 +24,7 @@ def coverage(draws, truth, level):
 
 
 def test_fitted_draws_cover_as_they_say_where_completions_do_not():
-    calibrator = fit_calibrator(*completions(400, 16, 0), steps=80, generator=torch.Generator().manual_seed(0))
+    calibrator = fit_calibrator(*completions(400, 16, 0), steps=200, generator=torch.Generator().manual_seed(0))
     u, misfit, truth = completions(400, 64, 1)
     with torch.no_grad():
         draws = calibrator.draw(u, misfit, 300, torch.Generator().manual_seed(1))

@@ -216,6 +216,11 @@ def test_imported_spectra_have_a_task_id_of_their_own(tmp_path, task, source):
         imported.problem(None, Capability.NEEDS_LIKELIHOOD)
 
 
+def test_other_shards_are_another_test_set_and_another_task_id(tmp_path, source):
+    reports = [run_import(source, tmp_path / "data", shard_rows=rows) for rows in (30, 20)]
+    assert reports[0].task_id != reports[1].task_id
+
+
 def test_the_same_files_give_the_same_bytes_whoever_reads_them(tmp_path, source):
     run_import(source, tmp_path / "one")
     run_import(source, tmp_path / "two", workers=2)
