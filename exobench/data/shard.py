@@ -2,8 +2,8 @@
 
 Layout: datasets ``theta`` (row, param) float64 and ``depth`` (row, bin), float32 or uint16 and then with ``range``
 (row, 2) float32, stored in blocks of about a thousand rows, each with a checksum that HDF5 tests on every read;
-attributes say which shard of which data set it is. There is no compression: HDF5's fast filter takes a tenth off
-and makes reading several times slower.
+attributes say which shard of which data set it is. Nothing is compressed: the fast filter of HDF5 takes a twelfth off
+uint16 and two fifths off float32, and makes both six times slower to read.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from exobench.simulators.atmosphere import Atmosphere
 from exobench.simulators.constants import Flavour
 from exobench.simulators.nodes import hat_weights
 from exobench.simulators.transmission import (
-    _CHUNK_BYTES,
     _LAYERS_A_BLOCK,
     _SMALLEST_EXPONENT,
     TransmissionSimulator,
@@ -26,6 +25,8 @@ from exobench.simulators.transmission import (
 Array = NDArray[np.float64]
 Overlap = Literal["random", "equal_g"]
 OVERLAPS: tuple[str, ...] = get_args(Overlap)
+
+_CHUNK_BYTES = {"cpu": 6 * 2**20, "cuda": 2**30}
 
 
 class KTableTransmissionSimulator(TransmissionSimulator):

@@ -2,6 +2,8 @@
 
 Both work on a tile of `TILE` neighbouring float32 and keep their sums in registers. Each lane goes through the same
 operations in the same order, so a number does not depend on where in a tile or in a batch it is computed.
+
+After a change here, save `fused_kernel.py` again: numba looks at that file alone to see whether its kept code is stale.
 """
 
 from __future__ import annotations
