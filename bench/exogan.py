@@ -19,14 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from exobench_baselines.exogan.inpainting import PublishedMisfit, Search
-from exobench_baselines.exogan.layout import PARAMETER_NAMES, Layout
-from exobench_baselines.exogan.losses import energy_score
-from exobench_baselines.exogan.method import ExoGAN
-from exobench_baselines.exogan.networks import Discriminator, Generator, initialise
-from exobench_baselines.exogan.pictures import Pictures
-from exobench_baselines.exogan.posterior import ExoGANPosterior
-from exobench_baselines.exogan.subset import FirstRows
 from numpy.typing import NDArray
 
 from exobench.method import Limits, Progress
@@ -36,6 +28,14 @@ from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.problem import InferenceProblem, Split
 from exobench.simulators.transmission import TransmissionSimulator
+from exobench_baselines.exogan.inpainting import PublishedMisfit, Search
+from exobench_baselines.exogan.layout import PARAMETER_NAMES, Layout
+from exobench_baselines.exogan.losses import energy_score
+from exobench_baselines.exogan.method import ExoGAN
+from exobench_baselines.exogan.networks import Discriminator, Generator, initialise
+from exobench_baselines.exogan.pictures import Pictures
+from exobench_baselines.exogan.posterior import ExoGANPosterior
+from exobench_baselines.exogan.subset import FirstRows
 
 Array = NDArray[np.float64]
 LOW = (-8.0, -8.0, -8.0, -8.0, 0.8, 0.8, 1000.0)

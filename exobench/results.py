@@ -97,9 +97,7 @@ def read_record(folder: Path) -> RunRecord:
         raise ExobenchError(f"{path} lacks {', '.join(missing)}; it was not written by a whole run.")
     version = content["schema_version"]
     if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise ExobenchError(
-            f"{path} has schema {version!r}; this version reads up to {SCHEMA_VERSION}."
-        )
+        raise ExobenchError(f"{path} has schema {version!r}; this version reads up to {SCHEMA_VERSION}.")
     return RunRecord(folder, content)
 
 

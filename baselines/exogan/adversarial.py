@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
+
+from exobench.problem import Batch
 from exobench_baselines.exogan.losses import discriminator_loss, generator_loss, require_finite
 from exobench_baselines.exogan.networks import Discriminator, Generator
 from exobench_baselines.exogan.pictures import Pictures
 from exobench_baselines.exogan.schedule import Stage
 from exobench_baselines.exogan.trainer import set_learning_rate
-from torch import nn
-
-from exobench.problem import Batch
 
 _ADVICE = "lower method.learning_rate or raise method.batch_size"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from exobench_baselines.exogan.losses import energy_score, mean_crps
 from torch import nn
+
+from exobench_baselines.exogan.losses import energy_score, mean_crps
 
 _EDGE = 1e-4
 _SMALLEST_SPREAD = 1e-3

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
+
+from exobench.problem import Batch
 from exobench_baselines.exogan.encoder import N_NOISE, StochasticEncoder, random_masks
 from exobench_baselines.exogan.losses import energy_score, mean_crps, require_finite
 from exobench_baselines.exogan.schedule import Stage
 from exobench_baselines.exogan.trainer import set_learning_rate
-from torch import nn
-
-from exobench.problem import Batch
 
 _LARGEST_GRADIENT = 1.0
 _MARGIN_WEIGHT = 0.3

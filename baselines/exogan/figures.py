@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from exobench_baselines.exogan.masks import visible_pixels
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from exobench_baselines.exogan.masks import visible_pixels
 
 if TYPE_CHECKING:
     from exobench_baselines.exogan.posterior import ExoGANPosterior

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from exobench.errors import ExobenchError
+from exobench.method import FitInterrupted, Limits, Progress
+from exobench.problem import Batch, InferenceProblem, Split
+from exobench.seeds import derived_seed, stable_hash
 from exobench_baselines.exogan.adversarial import CorrectedStep, GanPair, PublishedStep, uniform_z
 from exobench_baselines.exogan.calibration import fit_calibrator
 from exobench_baselines.exogan.encoder import statistics_of
@@ -21,11 +26,6 @@ from exobench_baselines.exogan.posterior import ExoGANPosterior, FittedNetworks,
 from exobench_baselines.exogan.recipe import Recipe
 from exobench_baselines.exogan.schedule import Stage
 from exobench_baselines.exogan.trainer import Trainer
-
-from exobench.errors import ExobenchError
-from exobench.method import FitInterrupted, Limits, Progress
-from exobench.problem import Batch, InferenceProblem, Split
-from exobench.seeds import derived_seed, stable_hash
 
 _ROWS_FOR_STATISTICS = 20_000
 _EXTREMA_MARGIN = 0.02

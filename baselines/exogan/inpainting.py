@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+
 from exobench_baselines.exogan.layout import Layout
 from exobench_baselines.exogan.losses import generator_loss
 from exobench_baselines.exogan.masks import cut_bins, visible_pixels

@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from exobench.errors import ExobenchError
+from exobench.parameters import ParameterSpace
 from exobench_baselines.exogan.sections import (
     BORDER,
     N_SLOT,
@@ -20,10 +24,6 @@ from exobench_baselines.exogan.sections import (
     is_published_grid,
     section_edges,
 )
-from numpy.typing import NDArray
-
-from exobench.errors import ExobenchError
-from exobench.parameters import ParameterSpace
 
 Array = NDArray[np.float64]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from exobench_baselines.exogan.layout import Layout
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
+from exobench_baselines.exogan.layout import Layout
 
 WFC3_BINS = range(334, 384)
 """Descending indices of the points that Hubble's WFC3 sees, 1.11-1.81 um."""

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+
+from exobench.method import AbstractMethod, Capability, Limits, Progress
+from exobench.problem import InferenceProblem
+from exobench.registry import register_method
 from exobench_baselines.exogan.fitting import Fit
 from exobench_baselines.exogan.layout import why_not
 from exobench_baselines.exogan.posterior import ExoGANPosterior
 from exobench_baselines.exogan.recipe import Recipe, Variant
 from exobench_baselines.exogan.sections import is_published_grid
 from exobench_baselines.exogan.subset import limited
-
-from exobench.method import AbstractMethod, Capability, Limits, Progress
-from exobench.problem import InferenceProblem
-from exobench.registry import register_method
 
 
 @register_method("exogan")

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from exobench_baselines.exogan.layout import Decoded, Layout
 from numpy.typing import NDArray
+
+from exobench_baselines.exogan.layout import Decoded, Layout
 
 Array = NDArray[np.float64]
 

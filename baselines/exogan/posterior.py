@@ -8,6 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from exobench.errors import ExobenchError
+from exobench.parameters import ParameterSpace
+from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench_baselines.exogan.calibration import Calibrator
 from exobench_baselines.exogan.encoder import N_NOISE, SpectrumStatistics, StochasticEncoder
 from exobench_baselines.exogan.inpainting import Completions, DepthMisfit, Misfit, PublishedMisfit, Search
@@ -16,13 +23,6 @@ from exobench_baselines.exogan.masks import bins_of_mask
 from exobench_baselines.exogan.networks import Discriminator, Generator, n_parameters
 from exobench_baselines.exogan.pictures import Pictures
 from exobench_baselines.exogan.recipe import Recipe
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
-from torch import nn
-
-from exobench.errors import ExobenchError
-from exobench.parameters import ParameterSpace
-from exobench.posterior import AbstractPosterior, PosteriorSamples
 
 Array = NDArray[np.float64]
 _SMALLEST_STEP = 2e-3

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from exobench_baselines.exogan.checkpoint import read_checkpoint, write_checkpoint
-from exobench_baselines.exogan.schedule import Stage
 from torch import nn
 
 from exobench.method import FitInterrupted, Progress
 from exobench.problem import Batch
 from exobench.seeds import derived_seed
+from exobench_baselines.exogan.checkpoint import read_checkpoint, write_checkpoint
+from exobench_baselines.exogan.schedule import Stage
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _STEPS_BETWEEN_REPORTS = 50

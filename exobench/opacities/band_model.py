@@ -148,8 +148,7 @@ def _check(bin_edges_um: Array, flavour: str, quantity: str) -> None:
     shortest, longest = np.min(bin_edges_um), np.max(bin_edges_um)
     if shortest < SHORTEST_UM or longest > LONGEST_UM:
         raise ExobenchError(
-            f"bin_edges_um {shortest:g}-{longest:g} um: "
-            f"the band model covers {SHORTEST_UM:g}-{LONGEST_UM:g} um."
+            f"bin_edges_um {shortest:g}-{longest:g} um: the band model covers {SHORTEST_UM:g}-{LONGEST_UM:g} um."
         )
 
 

@@ -69,7 +69,9 @@ def _nemesis(path: Path, pair: tuple[str, str]) -> tuple[Array, Array, Array]:
     temperature = np.frombuffer(first, dtype="<f8").astype(np.float64)
     numbers = np.frombuffer(second, dtype="<f4").astype(np.float64)
     if len(temperature) == 0 or len(numbers) % (len(temperature) * _NEMESIS_N_PAIR):
-        raise ExobenchError(f"{path}: {len(numbers)} coefficients do not fill {len(temperature)} temperatures, 9 pairs.")
+        raise ExobenchError(
+            f"{path}: {len(numbers)} coefficients do not fill {len(temperature)} temperatures, 9 pairs."
+        )
     table = numbers.reshape(-1, len(temperature), _NEMESIS_N_PAIR)[:, :, _NEMESIS_PAIRS[pair]].T
     wavenumber = _NEMESIS_STEP_CM * np.arange(table.shape[1])
     return temperature, wavenumber, np.maximum(table, 0.0) * 100.0 / LOSCHMIDT_M3**2

@@ -27,8 +27,36 @@ _SQUARE_METRES = {"cm": 1e-4, "m": 1.0}
 # Radtran gas numbers, which follow HITRAN's up to 28.
 _NEMESIS_GASES = dict(
     enumerate(
-        "H2O CO2 O3 N2O CO CH4 O2 NO SO2 NO2 NH3 HNO3 OH HF HCl HBr HI ClO OCS H2CO HOCl N2 HCN CH3Cl H2O2 C2H2 C2H6 "
-        "PH3".split(),
+        [
+            "H2O",
+            "CO2",
+            "O3",
+            "N2O",
+            "CO",
+            "CH4",
+            "O2",
+            "NO",
+            "SO2",
+            "NO2",
+            "NH3",
+            "HNO3",
+            "OH",
+            "HF",
+            "HCl",
+            "HBr",
+            "HI",
+            "ClO",
+            "OCS",
+            "H2CO",
+            "HOCl",
+            "N2",
+            "HCN",
+            "CH3Cl",
+            "H2O2",
+            "C2H2",
+            "C2H6",
+            "PH3",
+        ],
         start=1,
     )
 ) | {32: "C2H4", 36: "H2S", 39: "H2", 40: "He", 60: "Na", 61: "K", 62: "TiO", 63: "VO"}
@@ -123,7 +151,9 @@ def _read_exomol(path: Path, gas: str, content: Any, pressure_unit: str, area_un
     if edges is not None and (edges.shape != (len(centres) + 1,) or not np.all(np.diff(edges) > 0) or edges[0] <= 0):
         raise ExobenchError(f"{path}: bin_edges must be {len(centres) + 1} ascending wavenumbers in cm-1.")
     pressure = arrays["p"] * PASCAL[pressure_unit]
-    values = arrays["kcoeff"][:, :, ::-1] * _SQUARE_METRES[area_unit] if arrays["kcoeff"].ndim == 4 else arrays["kcoeff"]
+    values = (
+        arrays["kcoeff"][:, :, ::-1] * _SQUARE_METRES[area_unit] if arrays["kcoeff"].ndim == 4 else arrays["kcoeff"]
+    )
     common = (path, gas, arrays["t"], pressure, arrays["weights"], values)
     if edges is None:
         return SourceKTable.from_centres(*common, 1e4 / centres[::-1])

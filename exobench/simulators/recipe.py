@@ -86,4 +86,6 @@ def _load_once(
     from exobench.opacities.load import load_opacities
 
     edges = np.array(bin_edges_um)
-    return load_opacities(path, bin_centres(edges), edges, gases, flavour=flavour, temperature_range_k=temperature_range_k)
+    return load_opacities(
+        path, bin_centres(edges), edges, gases, flavour=flavour, temperature_range_k=temperature_range_k
+    )

@@ -24,8 +24,8 @@ def channels() -> NDArray[np.float64]:
     runs = [
         np.array([0.50, 0.60, 0.81, 1.10]),
         1.10 * 1.1025 ** np.arange(7),
-        np.geomspace(1.95, 3.76, 34),
-        np.geomspace(3.90, 7.51, 11),
+        1.95 * 1.0201 ** np.arange(34),
+        3.90 * (31 / 30) ** (2 * np.arange(11)),
     ]
     pairs = [np.stack([run[:-1], run[1:]], axis=1) for run in runs]
     return np.round(np.concatenate(pairs), 6)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from exobench_baselines.exogan.layout import PUBLISHED_DEPTH_MAX, PUBLISHED_DEPTH_MIN, Layout
-from exobench_baselines.exogan.pictures import decode, encode
-from exobench_baselines.exogan.sections import published_wavelength_um
 
 from exobench.errors import ExobenchError
 from exobench.parameters import Parameter, ParameterSpace
+from exobench_baselines.exogan.layout import PUBLISHED_DEPTH_MAX, PUBLISHED_DEPTH_MIN, Layout
+from exobench_baselines.exogan.pictures import decode, encode
+from exobench_baselines.exogan.sections import published_wavelength_um
 
 EDGES = [0, 162, 195, 208, 241, 255, 318, 334, 371, 384, 394, 406, 420, 440, 515]
 SPACE = ParameterSpace(

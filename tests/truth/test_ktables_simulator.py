@@ -87,7 +87,9 @@ def plain_loop_depth(opacities, row, overlap):
                 length * (density[i] * ray + density[i] ** 2 * cia) for i, length in zip(upper, path, strict=True)
             )
             tau = {
-                gas: [sum(length * density[i] * of_g[i] for i, length in zip(upper, path, strict=True)) for of_g in rows]
+                gas: [
+                    sum(length * density[i] * of_g[i] for i, length in zip(upper, path, strict=True)) for of_g in rows
+                ]
                 for gas, rows in k.items()
             }
             weights = opacities.k_tables["H2O"].g_weights
@@ -137,9 +139,9 @@ def test_equal_g_is_taurex(theta):
     opacities = synthetic_k_tables(20, n_g=12)
     theta = theta[::2]
     package = TauREx3KTableSimulator(opacities, NAMES, early_exit=False)(theta)
-    ours = KTableTransmissionSimulator(
-        opacities, NAMES, overlap="equal_g", flavour=installed, dtype=torch.float64
-    )(theta)
+    ours = KTableTransmissionSimulator(opacities, NAMES, overlap="equal_g", flavour=installed, dtype=torch.float64)(
+        theta
+    )
     random = KTableTransmissionSimulator(opacities, NAMES, flavour=installed, dtype=torch.float64)(theta)
     assert largest_ppm(package, ours) < 1e-6
     assert largest_ppm(package, random) > 10.0  # the two rules do differ

@@ -94,11 +94,10 @@ def test_info_counts_what_is_there(command, tmp_path):
 
 
 def test_what_runs_use_is_what_was_made(command, tmp_path):
-    from exobench_tasks.linear_gaussian.task import build
-
     from exobench.data.choice import DataChoice
     from exobench.data.source import open_data
     from exobench.task import TaskRequest
+    from exobench_tasks.linear_gaussian.task import build
 
     command("generate", "n=200", "storage=uint16", "workers=1")
     made = shards(tmp_path)

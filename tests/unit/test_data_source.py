@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from exobench_tasks.linear_gaussian.task import build
 
 from exobench.data.choice import DataChoice
 from exobench.data.source import open_data, recipe_of
 from exobench.errors import ExobenchError
 from exobench.task import TaskRequest
+from exobench_tasks.linear_gaussian.task import build
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from exobench_baselines.exogan.calibration import Calibrator, fit_calibrator
 from exobench_baselines.exogan.encoder import random_masks
 from exobench_baselines.exogan.losses import energy_score, mean_crps

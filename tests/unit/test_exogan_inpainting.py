@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
+
+from exobench.errors import ExobenchError
+from exobench.parameters import Parameter, ParameterSpace
 from exobench_baselines.exogan.inpainting import DepthMisfit, PublishedMisfit, Search
 from exobench_baselines.exogan.layout import Layout
 from exobench_baselines.exogan.masks import bins_of_mask, visible_pixels
 from exobench_baselines.exogan.networks import Discriminator, Generator, initialise
 from exobench_baselines.exogan.pictures import Pictures
 from exobench_baselines.exogan.sections import published_wavelength_um
-
-from exobench.errors import ExobenchError
-from exobench.parameters import Parameter, ParameterSpace
 
 GASES = ("log10_h2o", "log10_co2", "log10_co", "log10_ch4")
 SPACE = ParameterSpace(

@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from exobench_baselines.exogan.method import ExoGAN
-from exobench_baselines.exogan.sections import published_wavelength_um
-from exobench_baselines.exogan.subset import FirstRows
 
 from exobench.errors import ExobenchError
 from exobench.method import FitInterrupted, Limits, Progress
@@ -13,6 +10,9 @@ from exobench.noise import ConstantNoise
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.problem import InferenceProblem
+from exobench_baselines.exogan.method import ExoGAN
+from exobench_baselines.exogan.sections import published_wavelength_um
+from exobench_baselines.exogan.subset import FirstRows
 
 GASES = ("log10_h2o", "log10_co2", "log10_co", "log10_ch4")
 SPACE = ParameterSpace(
