@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+TASK ?= hotjupiter
+N ?= 100000
 
-.PHONY: help setup run test test-slow test-gpu report lint bench clean
+.PHONY: help setup run test test-slow test-gpu report lint bench data clean
 
 help:
 	@echo "make run      set up, then train and score ExoGAN on hot Jupiters (ARGS='seed=1' adds settings)"
 	@echo "make test     set up, then run the tests"
 	@echo "make report   build reports/index.html from the records in runs/"
-	@echo "make bench    speed of the simulator against TauREx 3, and of in-painting"
+	@echo "make data     make N spectra of TASK for later runs (N=10000000 TASK=hotjupiter)"
+	@echo "make bench    speed of the simulator against TauREx 3, of the data set and of in-painting"
 	@echo "make lint     ruff and mypy"
 	@echo "make test-slow / make test-gpu   tests that take minutes / need a CUDA device"
 
@@ -48,7 +51,11 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python bench/simulator.py --out reports/bench_simulator.json
+	OMP_NUM_THREADS=2 $(BIN)/python bench/data.py --out reports/bench_data.json
 	OMP_NUM_THREADS=2 $(BIN)/python bench/exogan.py --out reports/bench_exogan.json
+
+data: setup
+	$(BIN)/python -m exobench.data generate task=$(TASK) n=$(N) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

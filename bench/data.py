@@ -130,10 +130,18 @@ def streams(
                 rates.setdefault(f"{storage} {name}", []).append(measure())
             forget_files(recipe.folder(root))
             rates.setdefault(f"{storage} from shards, cold disk", []).append(stream_rate(on_disk, noise, n_batch))
-    empty = ShardStore(root, recipes["float32"]).reader("validation", 0)
-    online = OnlineSource(recipes["float32"], n, empty, cache_bytes=0)
-    rates["online"] = [stream_rate(online, noise, 10)]
+    rates["online"] = [stream_rate(uncached_sources(recipes, root, n)["online"], noise, 10)]
     return rates
+
+
+def uncached_sources(recipes: dict[str, DataRecipe], root: Path, n: int) -> dict[str, ReaderSource]:
+    """Sources that keep nothing in memory but what they mix."""
+    stores = {storage: ShardStore(root, recipe) for storage, recipe in recipes.items()}
+    no_validation = stores["float32"].reader("validation", 0)
+    return {
+        **{storage: ShardedSource(store, n, 0, cache_bytes=0) for storage, store in stores.items()},
+        "online": OnlineSource(recipes["float32"], n, no_validation, cache_bytes=0),
+    }
 
 
 def plain_h5py(recipe: DataRecipe, root: Path, n: int) -> dict[str, float]:
@@ -299,13 +307,8 @@ def main() -> None:
             "compression": {name: compression(each, root) for name, each in recipes.items()},
             "memory_mib": {name: memory(each, root, 100) for name, each in recipes.items()},
             "training": {
-                name: training(
-                    ShardedSource(ShardStore(root, each), n, 0, cache_bytes=0),
-                    task.noise,
-                    len(task.parameters),
-                    arguments.steps,
-                )
-                for name, each in recipes.items()
+                name: training(source, task.noise, len(task.parameters), arguments.steps)
+                for name, source in uncached_sources(recipes, root, n).items()
             },
             "torch": torch.__version__,
             "h5py": h5py.__version__,

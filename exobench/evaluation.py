@@ -82,6 +82,7 @@ def fit_or_load(
     workdir = folder / "work"
     workdir.mkdir(exist_ok=True)
     before = _earlier_seconds(workdir)
+    log.info("training on %s ...", device)
     start = time.perf_counter()
     with _progress(folder, "training") as progress, _stop_signals() as stop:
         try:
@@ -122,6 +123,7 @@ def draw_posteriors(
         ExobenchError: if the method returns draws of a wrong shape.
     """
     has_density = Capability.LOG_PROB in method.capabilities
+    log.info("retrieving %s test spectra ...", f"{len(test.x):,}")
     theta, weights, densities, notes = [], [], [], []
     start = time.perf_counter()
     chunks = range(0, len(test.x), SAMPLE_CHUNK)
@@ -156,6 +158,7 @@ def score_draws(
     task: Task, test: TestSpectra, drawn: Drawn, identity: tuple[object, ...], folder: Path
 ) -> dict[str, Any]:
     """Scores the draws and stores the per-spectrum arrays that every table is made from."""
+    log.info("scoring ...")
     space = task.parameters
     inputs = ScoringInputs(
         names=space.names,
@@ -207,7 +210,7 @@ def _earlier_seconds(workdir: Path) -> float:
 def _progress(folder: Path, title: str) -> Iterator[Progress]:
     """A bar on a terminal, and every scalar in ``scalars.csv``."""
     bar = tqdm(desc=title, disable=None, leave=False, unit="step")
-    with open(folder / "scalars.csv", "a", newline="", encoding="utf-8") as file:
+    with open(folder / "scalars.csv", "a", buffering=1, newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
 
         def update(done: int, total: int, text: str) -> None:

@@ -116,6 +116,8 @@ def _run_stages(
     if reason is not None:
         log.info("%s is skipped on %s: %s", header["method"], task.name, reason)
         return write_record(folder, {**header, "status": "skipped", "reason": reason})
+    if needs_training_data:
+        log.info("%s on %s: %s training spectra", header["method"], task.name, f"{settings.n_train:,}")
     limits = Limits(n_train=settings.n_train, steps=settings.steps, seconds=settings.seconds)
     identity = (settings.seed, task.name, stable_hash(settings.method))
     try:

@@ -240,24 +240,32 @@ def _is_pickle(path: Path) -> bool:
     return path.suffix in (".pkl", ".pickle", ".pt", ".pth") or head in (b"\x80\x02", b"\x80\x04", b"\x80\x05")
 
 
-def check_task(name: str, *, settings: dict[str, Any] | None = None, n_spectra: int = 64) -> Report:
+def check_task(
+    name: str,
+    *,
+    settings: dict[str, Any] | None = None,
+    n_spectra: int = 64,
+    opacities_path: str | None = None,
+) -> Report:
     """Holds a registered task against the interface.
 
     Args:
         name: of the task.
         settings: leaves beside the defaults.
         n_spectra: spectra to simulate.
+        opacities_path: folder of opacities, for a task that needs one.
 
     Raises:
         ConformanceError: at the first broken promise.
     """
     report = Report(f"task {name}")
-    task = registry.build_task({"name": name, **(settings or {})}, TaskRequest())
-    again = registry.build_task({"name": name, **(settings or {})}, TaskRequest())
+    request = TaskRequest(opacities_path=opacities_path)
+    task = registry.build_task({"name": name, **(settings or {})}, request)
+    again = registry.build_task({"name": name, **(settings or {})}, request)
     report.require("the name is the registered one", task.name == name, f"it is {task.name}")
     report.require("task_id is stable", task.task_id == again.task_id, f"{task.task_id} then {again.task_id}")
     report.require("the description is JSON", _is_json(task.describe()), "json.dumps refuses it")
-    moved = registry.build_task({"name": name, **(settings or {}), "data_seed": 12345}, TaskRequest())
+    moved = registry.build_task({"name": name, **(settings or {}), "data_seed": 12345}, request)
     report.require("data_seed moves task_id", moved.task_id != task.task_id, "it stays the same")
     _check_spectra(report, task, n_spectra)
     return report

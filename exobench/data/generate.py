@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from exobench.data.files import folder_lock, remove_leftovers
@@ -166,8 +166,12 @@ def _make(
                 if time.monotonic() - written > _SECONDS_BETWEEN_MANIFESTS:
                     manifest.write(folder)
                     written = time.monotonic()
-    finally:
-        manifest.write(folder)
+    except BaseException:
+        # The shards vouch for themselves: a full disk's first message is worth more than a second one.
+        with suppress(ExobenchError):
+            manifest.write(folder)
+        raise
+    manifest.write(folder)
 
 
 def _remake(recipe: DataRecipe, folder: Path, damaged: dict[str, list[int]], n_process: int, progress: bool) -> None:

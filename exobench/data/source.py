@@ -121,7 +121,8 @@ def open_data(
     if choice.is_imported:
         from exobench.data.imported import open_imported
 
-        return open_imported(task, root, n_train=n_train, n_validation=n_validation, n_test=n_test)
+        sizes = {"n_train": n_train, "n_validation": n_validation, "n_test": n_test}
+        return open_imported(task, root, **sizes, cache_gib=choice.cache_gib)
     recipe = recipe_of(task)
     kept = replace(recipe, storage=choice.storage)
     wanted = [(kept, "validation", n_validation), (recipe, "test", n_test)]

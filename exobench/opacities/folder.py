@@ -69,7 +69,11 @@ class OpacityFolder:
         return _only(self.path, gas, self.k_tables, gas_of_k_table, copies=True)
 
     def cross_section(self, gas: str) -> Path | None:
-        """The cross-section file of a gas; HDF5 goes before the older pickle. Errors as `k_table`, equal copies included."""
+        """The cross-section file of a gas; HDF5 goes before the older pickle.
+
+        Raises:
+            ExobenchError: there are several, equal or not.
+        """
         for suffixes in (HDF5_SUFFIXES, PICKLE_SUFFIXES):
             found = _only(self.path, gas, [f for f in self.cross_sections if f.suffix in suffixes], gas_of_file)
             if found is not None:

@@ -132,7 +132,10 @@ def _same_channels(source: SourceKTable, bin_edges_um: Array) -> NDArray[np.intp
         found = source.bin_edges_um[nearest]
         off = np.maximum(np.abs(found[:, 0] - low), np.abs(found[:, 1] - high))
     else:
-        off = np.abs(source.centres_um[nearest] - bin_centres(bin_edges_um))
+        # Some writers take the middle in wavelength, some in wavenumber.
+        centres = source.centres_um[nearest]
+        middles = (bin_centres(bin_edges_um), 2.0 * low * high / (low + high))
+        off = np.minimum(np.abs(centres - middles[0]), np.abs(centres - middles[1]))
     return nearest if np.all(off < SAME_EDGE * (high - low)) else None
 
 

@@ -29,7 +29,7 @@ def load_pair(path: Path, pair: tuple[str, str], bin_edges_um: Array) -> Collisi
     """Reads one pair, averaged over the bins.
 
     Args:
-        path: `.cia` (HITRAN), `.db` (TauREx pickle), `.h5` (photochem-clima) or `.tab` (NEMESIS, all pairs in one file).
+        path: `.cia` (HITRAN), `.db` (TauREx pickle), `.h5` (photochem-clima) or `.tab` (NEMESIS, with all pairs).
         pair: formulas, ``("H2", "H2")`` or ``("H2", "He")`` for NEMESIS.
         bin_edges_um: shape (n_bin + 1,) or (n_bin, 2), ascending.
 
@@ -73,7 +73,7 @@ def _nemesis(path: Path, pair: tuple[str, str]) -> tuple[Array, Array, Array]:
             f"{path}: {len(numbers)} coefficients do not fill {len(temperature)} temperatures, 9 pairs."
         )
     table = numbers.reshape(-1, len(temperature), _NEMESIS_N_PAIR)[:, :, _NEMESIS_PAIRS[pair]].T
-    wavenumber = _NEMESIS_STEP_CM * np.arange(table.shape[1])
+    wavenumber = _NEMESIS_STEP_CM * np.arange(table.shape[1], dtype=np.float64)
     return temperature, wavenumber, np.maximum(table, 0.0) * 100.0 / LOSCHMIDT_M3**2
 
 

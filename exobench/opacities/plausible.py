@@ -47,12 +47,12 @@ def check_table(where: str, table: CrossSections | KTable, bin_edges_um: Array) 
     deepest, several = table.pressure_pa[-1], len(table.pressure_pa) > 1
     if several and not DEEPEST_PA[0] < deepest < DEEPEST_PA[1]:
         raise ExobenchError(
-            f"{where}: pressures of {table.gas} reach {deepest:.3g} Pa, where {DEEPEST_PA[0]:g}-{DEEPEST_PA[1]:g} Pa is "
-            "plausible; is the file's pressure unit right?"
+            f"{where}: pressures of {table.gas} reach {deepest:.3g} Pa, "
+            f"where {DEEPEST_PA[0]:g}-{DEEPEST_PA[1]:g} Pa is plausible; is the file's pressure unit right?"
         )
     _check_strength(where, table, bin_edges_um)
     if several:
-        logger.info("%s: %s is held constant below %.3g Pa.", where, table.gas, table.pressure_pa[0])
+        logger.debug("%s: %s is held constant below %.3g Pa.", where, table.gas, table.pressure_pa[0])
         if deepest < ATMOSPHERE_PA:
             logger.warning("%s: %s is held constant above %.3g Pa, within the atmosphere.", where, table.gas, deepest)
 
@@ -118,6 +118,6 @@ def _compare(where: str, name: str, found: float, expected: float, unit: str) ->
     ratio = found / expected
     if not 1.0 / LARGEST_FACTOR < ratio < LARGEST_FACTOR:
         raise ExobenchError(
-            f"{where}: {name} absorbs {ratio:.1e} times what the band model gives; the file must be in another unit than "
-            f"{unit} (m2 in place of cm2 is a factor of 1e4)."
+            f"{where}: {name} absorbs {ratio:.1e} times what the band model gives; "
+            f"the file must be in another unit than {unit} (m2 in place of cm2 is a factor of 1e4)."
         )

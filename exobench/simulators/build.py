@@ -34,7 +34,7 @@ def build_simulator(
         kind: ``"transmission"`` (batched; in compiled loops on the CPU where numba is installed and float32 will do,
             else in torch), ``"transmission_torch"`` or ``"transmission_fused"`` (one of the two in any case),
             ``"transmission_literal"`` (slow float64 reference) or ``"taurex3"`` (the installed taurex package).
-        opacities: tables on one wavelength grid.
+        opacities: tables on one wavelength grid; for k-tables see `build_k_table_simulator`.
         parameter_names: columns of theta.
         differentiable: choose what can be differentiated in theta: torch.
         **settings: keyword arguments of the simulator.
@@ -45,6 +45,10 @@ def build_simulator(
     """
     if differentiable and kind in _WITHOUT_GRADIENT:
         raise ExobenchError(f"simulator '{kind}' cannot be differentiated; use 'transmission_torch'.")
+    if opacities.k_tables:
+        from exobench.simulators.build_ktable import build_k_table_simulator
+
+        return build_k_table_simulator(kind, opacities, parameter_names, **settings)
     simulator = _simulator_class(kind, differentiable, settings)
     accepted = _settings_of(simulator)
     for name in settings:

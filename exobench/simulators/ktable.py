@@ -33,8 +33,8 @@ class KTableTransmissionSimulator(TransmissionSimulator):
     """Transit depths of isothermal H2-He atmospheres whose gases absorb as k-tables say.
 
     Within a bin the transmission of one gas is the sum over g of its weights times exp(-tau_g). ``overlap`` says how
-    gases combine. ``"random"``: their lines are unrelated, transmissions multiply (as in TauREx 2). ``"equal_g"``: their
-    strong lines coincide, optical depths are added at equal g (as in TauREx 3). What does not vary within a bin
+    gases combine. ``"random"``: their lines are unrelated, transmissions multiply (as in TauREx 2). ``"equal_g"``:
+    their strong lines coincide, optical depths are added at equal g (as in TauREx 3). What does not vary within a bin
     (collisions, scattering, gases with plain cross-sections) multiplies the result in both.
 
     Layers collapse onto the pressure nodes of the tables for each g as they do for cross-sections, without

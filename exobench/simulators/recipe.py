@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,7 +52,11 @@ class TransmissionRecipe:
         from exobench.simulators.build_ktable import build_k_table_simulator
 
         opacities = self._opacities()
-        settings = {"flavour": self.flavour, "star_radius_rsun": self.star_radius_rsun, "device": device}
+        settings: dict[str, Any] = {
+            "flavour": self.flavour,
+            "star_radius_rsun": self.star_radius_rsun,
+            "device": device,
+        }
         if opacities.k_tables:
             return build_k_table_simulator(
                 self.kind, opacities, self.parameter_names, overlap=self.k_table_overlap, **settings

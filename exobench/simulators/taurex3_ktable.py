@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 class TauREx3KTableSimulator(TauREx3Simulator):
     """Transmission spectra from the installed TauREx 3 with k-tables, one at a time.
 
-    TauREx 3 adds the optical depths of gases at equal g. Arguments and errors are those of `TauREx3Simulator`; every gas
-    must have a k-table, all with the same weights.
+    TauREx 3 adds the optical depths of gases at equal g. Arguments and errors are those of `TauREx3Simulator`; every
+    gas must have a k-table, all with the same weights.
     """
 
     def __init__(

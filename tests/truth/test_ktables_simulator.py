@@ -243,7 +243,7 @@ def test_gradient_is_that_of_central_differences(overlap):
 
 def test_wrong_settings_are_named():
     opacities = synthetic_k_tables(4)
-    with pytest.raises(ExobenchError, match="no k-table overlap 'ramdom'.*'random'"):
+    with pytest.raises(ExobenchError, match=r"no k-table overlap 'ramdom'.*'random'"):
         KTableTransmissionSimulator(opacities, NAMES, overlap="ramdom")
     with pytest.raises(ExobenchError, match="has a k-table"):
         KTableTransmissionSimulator(synthetic_opacities(4), NAMES)

@@ -159,7 +159,7 @@ def test_ariel_without_tables_says_which_are_needed():
 
 
 def test_a_package_that_is_not_installed_is_named():
-    with pytest.raises(MissingDependencyError, match="no_such_package is not installed.*opacities.path"):
+    with pytest.raises(MissingDependencyError, match=r"no_such_package is not installed.*opacities\.path"):
         package_folder("no_such_package", "data")
 
 

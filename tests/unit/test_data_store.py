@@ -248,6 +248,26 @@ def test_full_disk_names_the_file_and_leaves_no_part_of_it(tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
+def test_a_disk_that_fills_up_keeps_what_was_finished(recipe, tmp_path, monkeypatch):
+    synced = []
+
+    def full_after_some(descriptor, _fsync=os.fsync):
+        synced.append(descriptor)
+        if len(synced) > 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        _fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_after_some)
+    with pytest.raises(ExobenchError, match=r"disk is full: .*shard_00003\.h5"):
+        ensure(recipe, tmp_path, "train", 1000)
+    monkeypatch.undo()
+    assert len(list(tmp_path.rglob("shard_*.h5"))) == 3
+    assert not list(tmp_path.rglob("*.tmp"))
+    ensure(make_recipe(simulator=WrongShape), tmp_path, "train", 300)
+    ensure(recipe, tmp_path, "train", 1000)
+    assert verify(recipe, tmp_path, progress=False) == []
+
+
 def test_too_little_space_is_said_before_the_work(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000))
     ensure(recipe, tmp_path, "train", 200)

@@ -188,6 +188,12 @@ def test_channels_with_gaps_are_taken_by_their_centres(tmp_path):
     np.testing.assert_allclose(table.coefficient_m2, k, rtol=1e-6)
 
 
+def test_centres_may_be_the_middle_in_wavenumber(tmp_path):
+    low, high = bin_bounds(EDGES_UM)
+    path = write_kta(tmp_path / "a.kta", channels=2 * low * high / (low + high))
+    np.testing.assert_allclose(load_k_table(path, "H2O", EDGES_UM).coefficient_m2, k_values(), rtol=1e-6)
+
+
 def test_a_gap_in_wavelength_is_zero_and_warned_of(tmp_path, caplog):
     wide = np.geomspace(2.0, 20.0, 4)
     with caplog.at_level(logging.WARNING):
