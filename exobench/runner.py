@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from exobench.data.source import open_data, task_on_data
+import numpy as np
+
+from exobench.data.source import TestSpectra, open_data, task_on_data
 from exobench.devices import resolve_device
 from exobench.errors import ExobenchError
 from exobench.evaluation import draw_posteriors, fit_or_load, score_draws
@@ -112,7 +114,7 @@ def _run_stages(
         device=device,
     )
     problem = task.problem(data.source, method.capabilities, device)
-    reason = method.skip(problem)
+    reason = method.skip(problem) or _why_not_missing_bins(method, data.test)
     if reason is not None:
         log.info("%s is skipped on %s: %s", header["method"], task.name, reason)
         return write_record(folder, {**header, "status": "skipped", "reason": reason})
@@ -150,6 +152,12 @@ def _run_stages(
             "figures": [path.relative_to(folder).as_posix() for path in figures],
         },
     )
+
+
+def _why_not_missing_bins(method: AbstractMethod, test: TestSpectra) -> str | None:
+    if Capability.MISSING_BINS in method.capabilities or np.isfinite(test.x).all():
+        return None
+    return "spectra of this task miss bins, and the method does not declare Capability.MISSING_BINS."
 
 
 def _header(

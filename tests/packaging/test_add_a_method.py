@@ -65,6 +65,19 @@ def test_it_runs_and_is_better_than_the_prior(site, tmp_path, data_root):
     assert "neighbours" in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
 
 
+def test_it_is_skipped_with_a_reason_where_bins_are_missing(site, tmp_path, data_root):
+    done = python(
+        site, tmp_path, "-m", "exobench", "method=neighbours", "task=hotjupiter_varied", "task.shard_rows=500",
+        "budget=500", "n_test=25", f"paths.data={data_root}", "workers=1", "report=false",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "runs").glob("*/neighbours/*/*/run.json")
+    record = json.loads(path.read_text())
+    assert record["status"] == "skipped"
+    assert "MISSING_BINS" in record["reason"]
+    assert record["reason"] in done.stdout
+
+
 def test_a_broken_package_is_named_and_breaks_nothing(site, tmp_path):
     broken = tmp_path / "broken-1.0.dist-info"
     broken.mkdir()
