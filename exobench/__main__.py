@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _hydra(given + plugin_overrides(given))
     except ExobenchError as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        print("stopped. The same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
 
 
 def _hydra(overrides: Sequence[str]) -> None:
@@ -71,7 +74,7 @@ def _run_job(config: object) -> None:
         page = build_page(settings.places.runs, settings.places.reports)
     print_summary(record, floor, page)
     if record["status"] == "failed":
-        _fail(record["reason"])
+        raise ExobenchError(record["reason"])
 
 
 def _fail(message: str) -> None:

@@ -18,6 +18,8 @@ YAML_GROUPS = ("data", "experiment")
 """Groups whose names are those of their YAML files."""
 RUN_CONFIG = "config"
 _MULTIRUN = ("-m", "--multirun")
+_FLAGS = (*_MULTIRUN, "-h", "--help", "--resolve", "--hydra-help")
+_FLAGS_WITH_VALUE = ("-c", "--cfg", "-p", "--package", "-i", "--info", "-cd", "--config-dir")
 
 
 def wants_help(arguments: Sequence[str]) -> bool:
@@ -56,13 +58,34 @@ def check_overrides(arguments: Sequence[str]) -> None:
     Raises:
         ExobenchError: one line that names what is wrong and what is valid.
     """
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
-    if any(argument.startswith("--") and argument not in _known_flags() for argument in arguments):
-        flag = next(a for a in arguments if a.startswith("--") and a not in _known_flags())
-        raise unknown_name("option", flag, _known_flags())
-    _check_names(overrides)
-    if not any(flag in arguments for flag in _MULTIRUN):
-        _compose(RUN_CONFIG, overrides)
+    overrides, flags = _split_flags(arguments)
+    for flag in flags:
+        if flag not in (*_FLAGS, *_FLAGS_WITH_VALUE):
+            raise unknown_name("option", flag, [*_FLAGS, *_FLAGS_WITH_VALUE])
+    several = any(flag in _MULTIRUN for flag in flags)
+    _check_names(overrides, several)
+    _compose(RUN_CONFIG, [_first_of_sweep(override) for override in overrides] if several else overrides)
+
+
+def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Settings, and options without their values."""
+    overrides: list[str] = []
+    flags: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument.split("=")[0])
+        if argument in _FLAGS_WITH_VALUE:
+            next(rest, None)
+    return overrides, flags
+
+
+def _first_of_sweep(override: str) -> str:
+    """``budget=1e3,1e4`` as ``budget=1e3``; lists and functions of Hydra are left as they are."""
+    key, _, value = override.partition("=")
+    return override if any(mark in value for mark in "[{(") else f"{key}={value.split(',')[0]}"
 
 
 def compose_settings(config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -102,33 +125,30 @@ def plugin_overrides(arguments: Sequence[str]) -> list[str]:
     return [f"hydra.searchpath=[{','.join(f'pkg://{package}' for package in packages)}]"]
 
 
-def _known_flags() -> tuple[str, ...]:
-    return (
-        "--multirun",
-        "--help",
-        "--cfg",
-        "--resolve",
-        "--package",
-        "--info",
-        "--config-dir",
-        "--hydra-help",
-    )
-
-
 def _check_form(override: str) -> None:
-    if "=" not in override and not override.startswith("~") and override not in ("job", "hydra", "all"):
+    if "=" not in override and not override.startswith("~"):
         raise ExobenchError(f"'{override}' is no setting; write KEY=VALUE, such as method=exogan (--help lists them).")
 
 
-def _check_names(overrides: Sequence[str]) -> None:
+def _check_names(overrides: Sequence[str], several: bool = False) -> None:
     for override in overrides:
         _check_form(override)
-    _check_choices(overrides)
+        _check_added(override)
+    _check_choices(overrides, several)
 
 
-def _check_choices(overrides: Iterable[str]) -> None:
+def _check_added(override: str) -> None:
+    """``+key=value`` adds a leaf to a group; elsewhere nothing would ever read it."""
+    key = override.partition("=")[0].lstrip("+")
+    if override.startswith("+") and key.split(".")[0] not in (*GROUPS, *YAML_GROUPS, "hydra"):
+        raise ExobenchError(f"'{override}' adds a setting that nothing reads; write it without '+' if it exists.")
+
+
+def _check_choices(overrides: Iterable[str], several: bool) -> None:
     for override in overrides:
         key, _, value = override.partition("=")
+        if key in (*GROUPS, *YAML_GROUPS) and "," in value and not several:
+            raise ExobenchError(f"'{override}' names several; add -m to run each of them.")
         if key in GROUPS:
             for choice in value.split(","):
                 if choice not in registry.names(GROUPS[key]):

@@ -26,3 +26,12 @@ def resolve_device(name: str) -> str:
     if index >= n_device:
         raise ExobenchError(f"device={name}: this machine has {n_device} CUDA devices; valid: auto, cpu.")
     return f"cuda:{index}"
+
+
+def peak_device_bytes(device: str) -> int | None:
+    """Largest memory that this process took of an accelerator; None on a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return int(torch.cuda.max_memory_allocated(device))

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from exobench.data.source import TestSpectra
+from exobench.devices import peak_device_bytes
 from exobench.errors import ExobenchError
+from exobench.files import write_atomically
 from exobench.method import AbstractMethod, Capability, Limits, Progress
 from exobench.metrics.aggregate import aggregate
 from exobench.metrics.calibration import calibration_verdict
@@ -40,7 +42,8 @@ SAMPLE_CHUNK = 1000
 STORED_DRAW_NUMBERS = 20_000_000
 """Draws are stored for as many spectra as fit into this many numbers (80 MB as float32)."""
 
-FIT_NOTE = "fit.json"
+FIT_NOTE, SECONDS_NOTE = "fit.json", "seconds.json"
+SECONDS_BETWEEN_NOTES = 10.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ class Fitted:
     posterior: AbstractPosterior
     seconds: float
     simulations: int
+    likelihood_calls: int
     peak_memory_bytes: int
+    peak_device_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -73,39 +78,65 @@ def fit_or_load(
     identity: tuple[object, ...],
     device: str,
     folder: Path,
+    fit_key: str,
+    *,
+    share: bool = True,
 ) -> Fitted:
-    """Fits, or reads back the posterior of a fit that was finished before the run was cut off."""
-    note, saved = folder / FIT_NOTE, folder / POSTERIOR
-    if note.is_file():
-        posterior = method.load_posterior(saved, problem, device)
-        return Fitted(posterior, **json.loads(note.read_text(encoding="utf-8")))
+    """Fits, or reads back a finished fit: this run's own, or one that differs in its test settings only."""
+    finished = _finished_fit(folder, fit_key, share)
+    if finished is not None:
+        source, cost = finished
+        if source != folder:
+            log.info("the fit of %s is used again", source)
+        return Fitted(method.load_posterior(source / POSTERIOR, problem, device), **cost)
     workdir = folder / "work"
     workdir.mkdir(exist_ok=True)
     before = _earlier_seconds(workdir)
     log.info("training on %s ...", device)
     start = time.perf_counter()
-    with _progress(folder, "training") as progress, _stop_signals() as stop:
-        try:
-            posterior = method.fit(
-                problem,
-                limits=limits,
-                rng=rng_for(*identity, "fit"),
-                device=device,
-                workdir=workdir,
-                stop=stop,
-                progress=progress,
-            )
-        finally:
-            spent = before + time.perf_counter() - start
-            (workdir / "seconds.json").write_text(json.dumps(spent), encoding="utf-8")
-    posterior.save(saved)
+    spent = lambda: before + time.perf_counter() - start  # noqa: E731
+    with _progress(folder, "training", spent) as progress, _stop_signals() as stop:
+        posterior = method.fit(
+            problem,
+            limits=limits,
+            rng=rng_for(*identity, "fit"),
+            device=device,
+            workdir=workdir,
+            stop=stop,
+            progress=progress,
+        )
+    posterior.save(folder / POSTERIOR)
     facts: dict[str, Any] = {
-        "seconds": spent,
-        "simulations": problem.n_train + problem.n_validation,
+        "seconds": spent(),
+        "simulations": problem.n_train + problem.n_validation + problem.simulator_calls.n,
+        "likelihood_calls": problem.likelihood_calls.n,
         "peak_memory_bytes": peak_rss_bytes(),
+        "peak_device_bytes": peak_device_bytes(device),
     }
-    note.write_text(json.dumps(facts), encoding="utf-8")
+    _write_note(folder / FIT_NOTE, {"fit_key": fit_key, **facts})
     return Fitted(posterior, **facts)
+
+
+def _finished_fit(folder: Path, fit_key: str, share: bool) -> tuple[Path, dict[str, Any]] | None:
+    """The folder of a finished fit with this key and seed and what it cost, or None."""
+    siblings = sorted(path for path in folder.parent.parent.glob(f"*/{folder.name}") if path != folder)
+    for candidate in (folder, *siblings) if share else (folder,):
+        facts = _read_note(candidate / FIT_NOTE)
+        if isinstance(facts, dict) and facts.pop("fit_key", None) == fit_key:
+            return candidate, facts
+    return None
+
+
+def _write_note(path: Path, content: object) -> None:
+    write_atomically(path, json.dumps(content).encode())
+
+
+def _read_note(path: Path) -> Any:
+    """What a note holds, or None where there is none or it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def draw_posteriors(
@@ -202,13 +233,14 @@ def _mean_diagnostics(notes: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _earlier_seconds(workdir: Path) -> float:
-    path = workdir / "seconds.json"
-    return float(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else 0.0
+    seconds = _read_note(workdir / SECONDS_NOTE)
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 @contextmanager
-def _progress(folder: Path, title: str) -> Iterator[Progress]:
-    """A bar on a terminal, and every scalar in ``scalars.csv``."""
+def _progress(folder: Path, title: str, spent: Callable[[], float]) -> Iterator[Progress]:
+    """A bar on a terminal, every scalar in ``scalars.csv``, and the seconds spent, for a resumed fit to add to."""
+    noted = spent()
     bar = tqdm(desc=title, disable=None, leave=False, unit="step")
     with open(folder / "scalars.csv", "a", buffering=1, newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -217,6 +249,10 @@ def _progress(folder: Path, title: str) -> Iterator[Progress]:
             bar.total = total
             bar.set_postfix_str(text, refresh=False)
             bar.update(done - bar.n)
+            nonlocal noted
+            if spent() - noted > SECONDS_BETWEEN_NOTES:
+                noted = spent()
+                _write_note(folder / "work" / SECONDS_NOTE, noted)
 
         def scalar(name: str, step: int, value: float) -> None:
             writer.writerow([name, step, repr(float(value))])
@@ -225,6 +261,7 @@ def _progress(folder: Path, title: str) -> Iterator[Progress]:
             yield Progress(update=update, scalar=scalar)
         finally:
             bar.close()
+            _write_note(folder / "work" / SECONDS_NOTE, spent())
 
 
 @contextmanager

@@ -176,7 +176,12 @@ def photon_noise_shape(bin_edges_um: Array, star_temperature_k: float, n_point: 
 
     Returns:
         Shape (n_bin,): the inverse square root of the number of photons, over its median.
+
+    Raises:
+        ExobenchError: the temperature is not a positive number.
     """
+    if not 0 < star_temperature_k < math.inf:
+        raise ExobenchError(f"star_temperature_k={star_temperature_k} must be a positive number of K, such as 5800.")
     second_radiation_constant_um_k = 14387.768775
     fraction = (np.arange(n_point) + 0.5) / n_point
     width = np.diff(bin_edges_um, axis=1)

@@ -14,6 +14,7 @@ from exobench.errors import ExobenchError
 from exobench.noise import NoiseModel
 from exobench.parameters import ParameterSpace
 from exobench.prior import UniformPrior
+from exobench.seeds import derived_seed
 
 if TYPE_CHECKING:
     from exobench.simulators.base import Simulator
@@ -167,7 +168,7 @@ class InferenceProblem:
         theta, depth = np.repeat(theta, copies, axis=0), np.repeat(depth, copies, axis=0)
         if noise_copies == 0:
             return Arrays(theta, depth, self.noise.sigma(depth))
-        x, sigma = self.noise.sample(depth, seed=seed)
+        x, sigma = self.noise.sample(depth, seed=derived_seed("arrays noise", seed, split))
         return Arrays(theta, x, sigma)
 
     def log_likelihood(self, theta: Array, x: Array, sigma: Array) -> Array:

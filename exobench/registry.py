@@ -172,12 +172,15 @@ def _checked_arguments(
     for key in given:
         if key not in accepted:
             raise unknown_name(f"setting of {group} {name} named", key, accepted)
-    return {key: _checked_value(f"{group}.{key}", value, accepted[key].default) for key, value in given.items()}
+    return {key: _checked_value(f"{group}.{key}", value, accepted[key]) for key, value in given.items()}
 
 
-def _checked_value(key: str, value: Any, default: Any) -> Any:
+def _checked_value(key: str, value: Any, parameter: inspect.Parameter) -> Any:
     """Holds a value against the kind of its default; whole numbers may be written as 1e3."""
+    default = parameter.default
     if default is inspect.Parameter.empty or default is None or value is None:
+        return value
+    if isinstance(value, list) and "Sequence" in str(parameter.annotation):
         return value
     kind, expected = type(default), _KINDS.get(type(default))
     if expected is None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
+from exobench.files import write_atomically
 
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class RunRecord:
 
 def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Mapping[str, object] | None = None) -> None:
     """Writes named arrays as HDF5, atomically."""
-    part = path.with_suffix(".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with h5py.File(part, "w") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, compression="gzip", compression_opts=1, shuffle=True)
@@ -72,12 +73,8 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
 def write_record(folder: Path, content: Mapping[str, Any]) -> RunRecord:
     """Writes ``run.json`` last and atomically: a folder that has one is complete."""
-    part = folder / f"{RECORD}.part"
     text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, allow_nan=False)
-    part.write_text(text + "\n", encoding="utf-8")
-    with open(part, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, folder / RECORD)
+    write_atomically(folder / RECORD, (text + "\n").encode())
     return read_record(folder)
 
 

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from exobench.data.source import TestSpectra, open_data, task_on_data
+from exobench.data.source import PromisedSpectra, open_data, task_on_data
 from exobench.devices import resolve_device
-from exobench.errors import ExobenchError
 from exobench.evaluation import draw_posteriors, fit_or_load, score_draws
+from exobench.files import LOCK_NAME, folder_lock
 from exobench.method import AbstractMethod, Capability, Limits
+from exobench.metrics.cost import Cost
 from exobench.metrics.score import METRICS_VERSION
 from exobench.problem import BudgetExceeded
 from exobench.provenance import code_version, hardware, package_versions
 from exobench.registry import build_method, build_task
-from exobench.results import RunRecord, find_record, write_record
+from exobench.results import RECORD, RunRecord, find_record, write_record
 from exobench.seeds import stable_hash
 from exobench.settings import RunSettings
 from exobench.task import Task
@@ -31,6 +32,8 @@ FLOOR = "prior"
 """The method that every table shows as its floor."""
 FLOOR_BUDGET = 100_000
 """Named in the floor's record, which uses none of it: one value keeps one floor for each task and test set."""
+
+MISSES_BINS = "spectra of this task miss bins, and the method does not declare Capability.MISSING_BINS."
 
 
 def run(settings: RunSettings, *, announce: bool = True) -> RunRecord:
@@ -52,15 +55,29 @@ def run(settings: RunSettings, *, announce: bool = True) -> RunRecord:
     method = build_method(settings.method)
     resolved = _resolved_config(settings, task, method)
     folder = run_folder(settings, task, resolved)
-    if settings.rerun and folder.exists():
-        shutil.rmtree(folder)
-    finished = find_record(folder)
-    if finished is not None:
-        if announce:
-            log.info("This run is finished already (rerun=true runs it again): %s", folder)
-        return finished
-    folder.mkdir(parents=True, exist_ok=True)
-    return _run_stages(settings, task, method, resolved, folder, device)
+    with folder_lock(folder):
+        finished = find_record(folder)
+        if finished is not None and not settings.rerun:
+            if announce:
+                log.info("This run is finished already (rerun=true runs it again): %s", folder)
+            return finished
+        previous = _set_aside(folder) if finished is not None else None
+        record = _run_stages(settings, task, method, resolved, folder, device)
+        if previous is not None:
+            shutil.rmtree(previous)
+        return record
+
+
+def _set_aside(folder: Path) -> Path:
+    """Moves a finished run out of the way, to be removed when its successor is finished."""
+    previous = folder.with_name(f"{folder.name}.previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    previous.mkdir()
+    for entry in folder.iterdir():
+        if entry.name != LOCK_NAME:
+            # Renamed, or it would count as a second record.
+            entry.rename(previous / (f"{RECORD}.previous" if entry.name == RECORD else entry.name))
+    return previous
 
 
 def run_floor(settings: RunSettings) -> RunRecord:
@@ -102,50 +119,54 @@ def _run_stages(
 ) -> RunRecord:
     header = _header(settings, task, method, resolved, device)
     n_test, n_draws = resolved["n_test"], resolved["n_draws"]
-    needs_training_data = settings.method["name"] != FLOOR
+    learns = settings.method["name"] != FLOOR
+    n_train, n_validation = (settings.n_train, settings.n_validation) if learns else (0, 0)
+    reason = _skip_reason(task, method, PromisedSpectra(n_train, n_validation))
+    if reason is not None:
+        log.info("%s is skipped on %s: %s", header["method"], task.name, reason)
+        return write_record(folder, {**header, "status": "skipped", "reason": reason})
     data = open_data(
         task,
         settings.places.data,
-        n_train=settings.n_train if needs_training_data else 0,
-        n_validation=settings.n_validation if needs_training_data else 0,
+        n_train=n_train,
+        n_validation=n_validation,
         n_test=n_test,
         workers=settings.workers,
         choice=settings.data,
         device=device,
     )
-    problem = task.problem(data.source, method.capabilities, device)
-    reason = method.skip(problem) or _why_not_missing_bins(method, data.test)
-    if reason is not None:
-        log.info("%s is skipped on %s: %s", header["method"], task.name, reason)
-        return write_record(folder, {**header, "status": "skipped", "reason": reason})
-    if needs_training_data:
-        log.info("%s on %s: %s training spectra", header["method"], task.name, f"{settings.n_train:,}")
+    problem = task.problem(data.source, method.capabilities, device, simulation_budget=settings.budget)
+    if learns:
+        log.info("%s on %s: %s training spectra", header["method"], task.name, f"{n_train:,}")
     limits = Limits(n_train=settings.n_train, steps=settings.steps, seconds=settings.seconds)
     identity = (settings.seed, task.name, stable_hash(settings.method))
+    fit_key = stable_hash({"task_id": task.task_id, **resolved, "n_test": None, "n_draws": None})
     try:
-        fitted = fit_or_load(method, problem, limits, identity, device, folder)
+        fitted = fit_or_load(
+            method, problem, limits, identity, device, folder, fit_key, share=learns and not settings.rerun
+        )
+        calls_before = problem.likelihood_calls.n
         drawn = draw_posteriors(fitted.posterior, method, data.test, n_draws, identity, folder, task.name)
     except BudgetExceeded as error:
         log.error("%s passed its budget on %s: %s", header["method"], task.name, error)
         return write_record(folder, {**header, "status": "failed", "reason": str(error)})
     scored = score_draws(task, data.test, drawn, identity, folder)
-    used = fitted.simulations if needs_training_data else 0
-    cost = {
-        "simulations": used + problem.simulator_calls.n,
-        "likelihood_calls": problem.likelihood_calls.n,
-        "training_seconds": fitted.seconds,
-        "sampling_seconds": drawn.seconds,
-        "seconds_per_posterior": drawn.seconds / n_test,
-        "n_parameters": fitted.posterior.n_parameters_trained,
-        "peak_memory_bytes": max(fitted.peak_memory_bytes, drawn.peak_memory_bytes),
-    }
+    cost = Cost(
+        simulations=fitted.simulations,
+        likelihood_calls=fitted.likelihood_calls + problem.likelihood_calls.n - calls_before,
+        training_seconds=fitted.seconds,
+        seconds_per_posterior=drawn.seconds / n_test,
+        n_parameters=fitted.posterior.n_parameters_trained,
+        peak_memory_bytes=max(fitted.peak_memory_bytes, drawn.peak_memory_bytes),
+        peak_device_bytes=fitted.peak_device_bytes,
+    )
     figures = fitted.posterior.draw_figures(*data.test.head(4), folder=folder / "figures")
     return write_record(
         folder,
         {
             **header,
             "status": "ok",
-            "cost": cost,
+            "cost": cost.to_dict(),
             **scored,
             "n_draws_returned": drawn.n_draws,
             "diagnostics": drawn.diagnostics,
@@ -154,10 +175,15 @@ def _run_stages(
     )
 
 
-def _why_not_missing_bins(method: AbstractMethod, test: TestSpectra) -> str | None:
-    if Capability.MISSING_BINS in method.capabilities or np.isfinite(test.x).all():
-        return None
-    return "spectra of this task miss bins, and the method does not declare Capability.MISSING_BINS."
+def _skip_reason(task: Task, method: AbstractMethod, spectra: PromisedSpectra) -> str | None:
+    """Why the method cannot run on the task, asked before anything is simulated."""
+    # The reason may rest on names, grid and noise alone; a simulator is not built for it.
+    reason = method.skip(task.problem(spectra, Capability.NONE))
+    if reason is not None or Capability.MISSING_BINS in method.capabilities:
+        return reason
+    flat = np.full((256, len(task.wavelength_um)), 0.01)
+    misses = any(np.isnan(noise.sample(flat, seed=0)[0]).any() for noise in (task.noise, task.test_noise) if noise)
+    return MISSES_BINS if misses else None
 
 
 def _header(
@@ -192,17 +218,3 @@ def _track(capabilities: Capability) -> str:
     if Capability.NEEDS_SIMULATOR in capabilities:
         return "unlimited"
     return "likelihood-using" if Capability.NEEDS_LIKELIHOOD in capabilities else "amortised"
-
-
-def check_runnable(settings: RunSettings) -> None:
-    """Checks all that can be checked without computing.
-
-    Raises:
-        ExobenchError: one line that names what is wrong.
-    """
-    resolve_device(settings.device)
-    build_task(settings.task, settings.request)
-    try:
-        build_method(settings.method)
-    except TypeError as error:
-        raise ExobenchError(f"method.{settings.method.get('name')}: {error}.") from error

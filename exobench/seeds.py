@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -33,8 +32,3 @@ def rng_for(*parts: object) -> np.random.Generator:
 def torch_generator(rng: np.random.Generator, device: str | torch.device = "cpu") -> torch.Generator:
     """A torch generator on a device whose seed is drawn from a numpy generator."""
     return torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
-
-
-def rng_state(rng: np.random.Generator) -> Mapping[str, object]:
-    """The state of a generator as JSON-able content, for checkpoints."""
-    return rng.bit_generator.state

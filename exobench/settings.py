@@ -73,12 +73,17 @@ class RunSettings:
             ExobenchError: one line that names the leaf, its value and what would be right.
         """
         limits, paths = _group(config, "limits"), _group(config, "paths")
-        path = _group(config, "opacities").get("path")
+        opacities = _group(config, "opacities")
+        path = opacities.get("path")
         return RunSettings(
             task=_group(config, "task"),
             method=_group(config, "method"),
             data=DataChoice.from_group(_group(config, "data")),
-            request=TaskRequest(str(config["simulator"]), None if path is None else str(path)),
+            request=TaskRequest(
+                str(config["simulator"]),
+                None if path is None else str(path),
+                str(opacities.get("average", "transmission")),
+            ),
             seed=whole_number("seed", config["seed"], 0),
             budget=whole_number("budget", config["budget"], MIN_BUDGET),
             n_test=_optional_whole("n_test", config["n_test"], 2, N_TEST_MAX),

@@ -8,11 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from exobench.errors import unknown_name
 from exobench.method import Capability
 from exobench.noise import NoiseModel
+from exobench.opacities.binning import AVERAGES
 from exobench.parameters import ParameterSpace
 from exobench.prior import UniformPrior
-from exobench.problem import InferenceProblem, SpectraSource
+from exobench.problem import CallCounter, InferenceProblem, SpectraSource
 from exobench.seeds import derived_seed, stable_hash
 from exobench.simulators.base import Simulator
 
@@ -41,10 +43,20 @@ class TaskRequest:
     Attributes:
         simulator: kind of simulator, "auto" for the task's own.
         opacities_path: folder of opacity files, None for the task's own.
+        opacities_average: how files of cross-sections become bin values, "transmission" or "mean"; of no effect on
+            k-tables and on the band model.
+
+    Raises:
+        ExobenchError: there is no such average.
     """
 
     simulator: str = "auto"
     opacities_path: str | None = None
+    opacities_average: str = "transmission"
+
+    def __post_init__(self) -> None:
+        if self.opacities_average not in AVERAGES:
+            raise unknown_name("opacities.average", str(self.opacities_average), AVERAGES)
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,22 @@ class Task:
         """Seed of the test set's noise: depends on the task alone."""
         return derived_seed(self.task_id, "test noise")
 
-    def problem(self, spectra: SpectraSource, capabilities: Capability, device: str = "cpu") -> InferenceProblem:
-        """What a method with these capabilities may see."""
+    def problem(
+        self,
+        spectra: SpectraSource,
+        capabilities: Capability,
+        device: str = "cpu",
+        *,
+        simulation_budget: int | None = None,
+    ) -> InferenceProblem:
+        """What a method with these capabilities may see.
+
+        Args:
+            spectra: training and validation spectra.
+            capabilities: of the method.
+            device: of the simulator.
+            simulation_budget: most simulations that the method may ask for by itself; None for no bound.
+        """
         needs_likelihood = Capability.NEEDS_LIKELIHOOD in capabilities
         needs_simulator = Capability.NEEDS_SIMULATOR in capabilities
         return InferenceProblem(
@@ -120,4 +146,5 @@ class Task:
             simulator=self.simulator.build(device) if needs_likelihood or needs_simulator else None,
             allow_likelihood=needs_likelihood,
             allow_simulator=needs_simulator,
+            simulator_calls=CallCounter("simulations", simulation_budget),
         )

@@ -30,9 +30,9 @@ H2O_BANDS = [  # centre cm-1, log10 strength (cm/molecule), width below, width a
 ]
 
 CH4_BANDS = [
-    # nu4 is held near the literature, since only its edge lies inside the fitted range; its width is half the distance
-    # of the P and R maxima, sqrt(2 B k T / h c) (1 - zeta) at 1500 K with B = 5.24 cm-1, zeta = 0.463.
-    (1306, -17.28, 56, 56),
+    # nu4 is held near its start, since only its edge lies inside the fitted range: origin and strength are from the
+    # literature, and the width is the one that its neighbours start from.
+    (1306, -17.28, 80, 80),
     (1534, -18.6, 60, 80),  # nu2
     (2600, -18.7, 80, 80),  # 2 nu4
     (2830, -18.3, 80, 80),  # nu2 + nu4
@@ -50,8 +50,8 @@ CH4_BANDS = [
     (11270, -21.6, 150, 100),
 ]
 
-CH4_TIGHT = {0: 0.1, 13: 0.3, 14: 0.3, 15: 0.3}
-"""Bands whose range is narrowed by a factor: few or broad channels see them."""
+CH4_TIGHT = {0: 0.1}
+"""Bands whose range is narrowed by a factor: few channels see them."""
 
 CO = LinearMolecule(
     rotation_cm=1.9225,
@@ -116,11 +116,11 @@ CO2_FAMILIES = [
     Family(1, 2, 5315.00, -22.00, -20.0, -60.0, 1.0, 30.0, -0.0060, 0.0, 0.3),
     Family(1, 3, 7602.00, -22.80, -37.0, -85.0, 1.0, 30.0, -0.0090, 0.0, 0.3),
     # Beyond the fitted range, kept at the literature: nu2 with its Fermi-split hot bands (618, 668, 721 cm-1) and
-    # the laser bands, whose first hot bands lie at 927 and 1072 cm-1. Strengths are those of Rothman et al. per
-    # molecule in the lower state.
+    # the laser bands. Strengths are those of Rothman et al. per molecule in the lower state; the laser bands move by
+    # x23 as nu3 does, and spread as nu2 does.
     Family(1, 0, 667.38, -17.045, -0.5, -12.0, 1.0, 30.0, -0.0001, 0.0, 0.5),
-    Family(-2, 1, 960.96, -19.00, -34.0, -25.0, 1.0, 12.0, -0.0031),
-    Family(-2, 1, 1063.73, -19.07, 8.0, -25.0, 1.0, 12.0, -0.0031),
+    Family(-2, 1, 960.96, -19.00, -12.4, -25.0, 1.0, 30.0, -0.0031),
+    Family(-2, 1, 1063.73, -19.07, -12.4, -25.0, 1.0, 30.0, -0.0031),
 ]
 CO2_FREE: dict[int, tuple[str, ...]] = dict.fromkeys(range(25), ("log10_strength", "bend_power"))
 CO2_FREE |= dict.fromkeys(range(8), ("log10_strength", "bend_power", "shift_bend_cm", "spread_cm"))

@@ -37,8 +37,8 @@ ATTRIBUTION = (
     "CC-BY 4.0) and to HITRAN collision-induced absorption (Richard et al. 2012; Karman et al. 2019). "
     "These coefficients: CC-BY-SA 4.0."
 )
-TEMPERATURES_K = {"bands": np.arange(900.0, 2101.0, 200.0), "linear": np.arange(900.0, 2101.0, 400.0)}
-"""Of the fit; a linear molecule's dependence on temperature is mostly fixed, so fewer do."""
+TEMPERATURES_K = np.arange(900.0, 2101.0, 200.0)
+"""Of the fit, the same for every gas."""
 SHAPE = {"H2O": "bands", "CH4": "bands", "CO2": "linear", "CO": "linear"}
 FLOOR_CM2 = 1e-29
 ROBUST_DEX = 0.1
@@ -69,7 +69,7 @@ def main() -> None:
 
 def fit_gas(gas: str, folder: Path, bt2: Path | None) -> dict[str, object]:
     """Fits one gas and returns its entry of the coefficient file."""
-    data = [ariel_means(gas, folder, TEMPERATURES_K[SHAPE[gas]])]
+    data = [ariel_means(gas, folder, TEMPERATURES_K)]
     if gas == "H2O" and bt2 is not None:
         data.append(bt2_means(bt2))
     if SHAPE[gas] == "bands":

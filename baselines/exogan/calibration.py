@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from exobench.errors import ExobenchError
 from exobench_baselines.exogan.losses import energy_score, mean_crps
 
 _EDGE = 1e-4
@@ -98,12 +99,17 @@ def fit_calibrator(
 
     Returns:
         The calibrator, on the device of u.
+
+    Raises:
+        ExobenchError: a feature of the completions is not finite.
     """
     n_obs, _, n_param = u.shape
     calibrator = Calibrator(n_param).to(u.device)
     _initialise(calibrator, generator)
+    features = calibrator.features(u, misfit)
+    _require_finite(features)
     if n_obs < 10 or steps < 1:
-        calibrator.standardise_by(calibrator.features(u, misfit))
+        calibrator.standardise_by(features)
         return calibrator
     held = max(2, n_obs // 5)
     calibrator.standardise_by(calibrator.features(u[held:], misfit[held:]))
@@ -129,6 +135,15 @@ def fit_calibrator(
         optimiser.step()
     calibrator.load_state_dict(best_state)
     return calibrator.eval()
+
+
+def _require_finite(features: torch.Tensor) -> None:
+    finite = torch.isfinite(features).all(dim=1)
+    if not bool(finite.all()):
+        raise ExobenchError(
+            f"exogan: the completions of {int((~finite).sum())} of {len(finite)} validation spectra have a calibration "
+            "feature that is not finite; lower method.learning_rate or method.encoder_learning_rate."
+        )
 
 
 def _score(draws: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -135,11 +135,18 @@ class StochasticEncoder(nn.Module):
         return self.latents(self.embed(x, sigma), noise)
 
 
-def random_masks(n: int, n_bin: int, share: float, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+def random_masks(share: float, seen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Bins that stay seen in training, (n, bin), bool: a share of the rows lose some.
 
-    A third of those keep one window of bins, a third lose one, a third lose bins at random.
+    A third of those keep one window of bins, a third lose one, a third lose bins at random. A row that would lose all
+    keeps one.
+
+    Args:
+        share: of the rows that lose bins.
+        seen: bins that there are to lose, (n, bin), bool.
+        generator: on the device of seen.
     """
+    (n, n_bin), device = seen.shape, seen.device
     uniform = torch.rand(n, 4, 1, generator=generator, device=device)
     place = torch.arange(n_bin, device=device)[None] / n_bin
     length = 0.05 + 0.95 * uniform[:, 1]
@@ -150,4 +157,12 @@ def random_masks(n: int, n_bin: int, share: float, generator: torch.Generator, d
     # A window that is lost is never more than nine tenths of the grid, so that something stays seen.
     lost = ~(window & (place <= start + 0.9))
     masks = torch.where(kind == 0, window, torch.where(kind == 1, lost, sparse))
-    return masks | (uniform[:, 0] >= share)
+    masks = (masks | (uniform[:, 0] >= share)) & seen
+    empty = ~masks.any(dim=1, keepdim=True)
+    return masks | (empty & _one_bin(seen, uniform[:, 2])) if bool(empty.any()) else masks
+
+
+def _one_bin(seen: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """The bin of seen (n, bin) that is as far among the seen ones as place (n, 1) in [0, 1) says; none if none is."""
+    rank = seen.cumsum(dim=1)
+    return seen & (rank == 1 + (place * rank[:, -1:]).long())

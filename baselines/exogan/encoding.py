@@ -48,8 +48,9 @@ class EncoderStep:
     def __call__(self, batch: Batch, random: torch.Generator) -> dict[str, torch.Tensor]:
         """Trains on noisy spectra."""
         set_learning_rate(self.optimiser, self.learning_rate * self.stage.cosine())
-        n, n_bin = batch.x.shape
-        masks = random_masks(n, n_bin, self.mask_share, random, batch.x.device) & self.seen
+        n = len(batch.x)
+        seen = torch.isfinite(batch.x) & torch.isfinite(batch.sigma) & self.seen
+        masks = random_masks(self.mask_share, seen, random)
         x = batch.x.masked_fill(~masks, torch.nan)
         sigma = batch.sigma.masked_fill(~masks, torch.inf)
         noise = torch.randn(n, self.n_draw, N_NOISE, generator=random, device=random.device)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from exobench.errors import ExobenchError
 from exobench.method import FitInterrupted, Limits, Progress
 from exobench.problem import Batch, InferenceProblem, Split
 from exobench.seeds import derived_seed, stable_hash
@@ -69,7 +68,8 @@ class Fit:
         self._train_gan(networks, layout)
         if self.recipe.variant == "published":
             return self._posterior(networks, layout)
-        self._train_encoder(networks)
+        if self.recipe.has_encoder:
+            self._train_encoder(networks)
         networks.model_error = self._model_error(networks, layout)
         posterior = self._posterior(networks, layout)
         self._calibrate(posterior, started)
@@ -91,13 +91,16 @@ class Fit:
         n = min(problem.n_train, _ROWS_FOR_STATISTICS)
         clean = problem.arrays("train", n, noise_copies=0)
         layout = Layout.build(problem.wavelength_um, problem.parameters, **self._depth_range(clean.x))
+        bins_of_mask(layout, recipe.mask)
         pictures = Pictures(layout).encode(torch.as_tensor(clean.theta), torch.as_tensor(clean.x))
         self.progress.scalar("pixels_outside", 0, float(out_of_range(pictures)))
         if recipe.variant == "published":
             return layout, {}, {}
+        scale = pictures.std(dim=0, correction=0).clamp_min(_SMALLEST_PIXEL_SCALE)
+        if not recipe.has_encoder:
+            return layout, {"mean": pictures.mean(dim=0), "scale": scale}, {}
         noisy = problem.arrays("train", n, seed=self._seed("statistics"))
         statistics = statistics_of(torch.as_tensor(noisy.x), torch.as_tensor(noisy.sigma))
-        scale = pictures.std(dim=0, correction=0).clamp_min(_SMALLEST_PIXEL_SCALE)
         named = {f"features.{name}": value for name, value in statistics._asdict().items()}
         return layout, {"mean": pictures.mean(dim=0), "scale": scale}, named
 
@@ -114,7 +117,7 @@ class Fit:
         recipe, published = self.recipe, self.recipe.variant == "published"
         assert recipe.gan_steps is not None
         assert recipe.learning_rate is not None
-        stage = self._stage("adversarial", recipe.gan_steps, 1.0 if published else _SHARES["adversarial"])
+        stage = self._stage("adversarial", recipe.gan_steps, self._adversarial_share())
         discriminator_rate = recipe.learning_rate if published else recipe.discriminator_learning_rate
         pair = GanPair.build(networks.generator, networks.discriminator, recipe.learning_rate, discriminator_rate)
         pictures = Pictures(layout, self.device)
@@ -134,6 +137,11 @@ class Fit:
         batch_size = self._batch_size(recipe.batch_size)
         trainer = self._trainer(stage, pair.networks, pair.optimisers)
         trainer.run(lambda first: self._stream(batch_size, first, noise=False), step)
+
+    def _adversarial_share(self) -> float:
+        if self.recipe.variant == "published":
+            return 1.0
+        return _SHARES["adversarial"] + (0.0 if self.recipe.has_encoder else _SHARES["encoder"])
 
     def _train_encoder(self, networks: FittedNetworks) -> None:
         recipe, encoder = self.recipe, networks.encoder
@@ -186,6 +194,7 @@ class Fit:
         if n == 0:
             return
         arrays = problem.arrays("validation", n, seed=self._seed("calibration noise"))
+        posterior.require_visible(arrays.x, arrays.sigma, "validation spectrum")
         seeds = np.random.default_rng(self._seed("calibration starts")).integers(2**62, size=n)
         per_batch = max(1, recipe.batch_pictures // recipe.calibration_restarts)
         unit: list[torch.Tensor] = []
@@ -197,9 +206,6 @@ class Fit:
             if unit and self.limits.seconds is not None and time.monotonic() - started > 0.97 * self.limits.seconds:
                 break
             x, sigma = arrays.x[rows], arrays.sigma[rows]
-            visible = (np.isfinite(x) & np.isfinite(sigma)).any(axis=1)
-            if not visible.all():
-                raise ExobenchError("exogan: a validation spectrum has no bin at all.")
             done = posterior.complete(x, sigma, seeds[rows], restarts=recipe.calibration_restarts)
             unit.append(posterior.to_unit_cube(done.theta))
             misfit.append(done.misfit)
@@ -229,7 +235,7 @@ class Fit:
 
     def _planned_steps(self) -> int:
         assert self.recipe.gan_steps is not None
-        return self.recipe.gan_steps + (0 if self.recipe.variant == "published" else self.recipe.encoder_steps)
+        return self.recipe.gan_steps + (self.recipe.encoder_steps if self.recipe.has_encoder else 0)
 
     def _batch_size(self, wanted: int) -> int:
         n_train = self.problem.n_train
@@ -244,9 +250,16 @@ class Fit:
     def _trainer(
         self, stage: Stage, networks: dict[str, torch.nn.Module], optimisers: dict[str, torch.optim.Optimizer]
     ) -> Trainer:
-        key = stable_hash([self.recipe.describe(), self.seed, self.problem.name, self.problem.n_train])
         seed = self._seed("steps", stage.name)
-        return Trainer(stage, networks, optimisers, seed, self.device, self.workdir, key, self.stop, self.progress)
+        return Trainer(
+            stage, networks, optimisers, seed, self.device, self.workdir, self._key(), self.stop, self.progress
+        )
+
+    def _key(self) -> str:
+        """Hash of all that determines the fit, so that a checkpoint serves no other."""
+        problem = self.problem
+        data = [problem.name, problem.n_train, problem.wavelength_um.tolist(), problem.parameters.describe()]
+        return stable_hash([self.recipe.describe(), self.seed, data, problem.noise.describe()])
 
     def _seed(self, *parts: object) -> int:
         return derived_seed("exogan", self.seed, *parts)

@@ -37,7 +37,7 @@ def bins_of_mask(layout: Layout, mask: str | Sequence[int]) -> NDArray[np.bool_]
         return seen[::-1].copy()
     index = np.asarray(list(mask), dtype=np.int64)
     if len(index) == 0 or index.min() < 0 or index.max() >= layout.n_bin:
-        raise ExobenchError(f"method.mask holds bin indices that must lie in 0..{layout.n_bin - 1}.")
+        raise ExobenchError(f"method.mask={list(mask)} must hold bin indices in 0..{layout.n_bin - 1}.")
     seen[index] = True
     return seen
 

@@ -24,6 +24,9 @@ class ExoGAN(AbstractMethod):
     """A generative adversarial network that completes the picture of a spectrum and its parameters.
 
     The arguments are those of ``Recipe``, where each is explained; None stands for the variant's own value.
+
+    Raises:
+        ExobenchError: a value that no fit can use.
     """
 
     capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.MISSING_BINS
@@ -43,12 +46,13 @@ class ExoGAN(AbstractMethod):
         adversarial_every: int = 4,
         normalisation: Literal["published", "training"] | None = None,
         mask: str | Sequence[int] = "parameters",
+        starts: Literal["encoder", "random"] | None = None,
         restarts: int = 64,
         evaluations: int | None = None,
         inpainting_learning_rate: float | None = None,
         prior_weight: float = 0.1,
         tolerance: float | None = None,
-        encoder_steps: int = 5000,
+        encoder_steps: int = 7000,
         encoder_batch_size: int = 256,
         encoder_learning_rate: float = 1e-3,
         encoder_size: int = 256,
@@ -71,6 +75,7 @@ class ExoGAN(AbstractMethod):
         self.adversarial_every = adversarial_every
         self.normalisation = normalisation
         self.mask = mask
+        self.starts = starts
         self.restarts = restarts
         self.evaluations = evaluations
         self.inpainting_learning_rate = inpainting_learning_rate
@@ -87,6 +92,7 @@ class ExoGAN(AbstractMethod):
         self.calibration_restarts = calibration_restarts
         self.calibration_steps = calibration_steps
         self.batch_pictures = batch_pictures
+        self._settings()
 
     def skip(self, problem: InferenceProblem) -> str | None:
         """Other parameters than ExoGAN's seven, or the WFC3 mask on another grid, cannot be put into its picture."""
@@ -97,10 +103,10 @@ class ExoGAN(AbstractMethod):
 
     def recipe(self, problem: InferenceProblem) -> Recipe:
         """The settings for a problem, with every None replaced."""
-        settings = {name: getattr(self, name) for name in Recipe.__dataclass_fields__}
-        if not isinstance(self.mask, str):
-            settings["mask"] = tuple(int(index) for index in self.mask)
-        return Recipe(**settings).resolved(problem.n_train)
+        return self._settings().resolved(problem.n_train)
+
+    def _settings(self) -> Recipe:
+        return Recipe.of({name: getattr(self, name) for name in Recipe.__dataclass_fields__})
 
     def fit(
         self,

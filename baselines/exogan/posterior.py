@@ -214,9 +214,17 @@ class ExoGANPosterior(AbstractPosterior):
     def _check(self, x: Array, sigma: Array) -> None:
         if x.ndim != 2 or x.shape != sigma.shape or x.shape[1] != self.layout.n_bin:
             raise ExobenchError(f"x {x.shape} and sigma {sigma.shape} must both have shape (obs, {self.layout.n_bin}).")
-        seen = np.isfinite(x) & np.isfinite(sigma) & self._mask.cpu().numpy()
-        if len(x) and not seen.any(axis=1).all():
-            raise ExobenchError(f"spectrum {int(np.argmin(seen.any(axis=1)))} shows no bin that the mask leaves.")
+        self.require_visible(x, sigma)
+
+    def require_visible(self, x: Array, sigma: Array, what: str = "spectrum") -> None:
+        """Refuses spectra (obs, bin) of which the mask leaves nothing.
+
+        Raises:
+            ExobenchError: naming the first such spectrum.
+        """
+        seen = (np.isfinite(x) & np.isfinite(sigma) & self._mask.cpu().numpy()).any(axis=1)
+        if not seen.all():
+            raise ExobenchError(f"{what} {int(np.argmin(seen))} shows no bin that the mask leaves.")
 
     def save(self, path: Path) -> None:
         """Writes ``weights.safetensors`` and ``posterior.json`` into a folder."""

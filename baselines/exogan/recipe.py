@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from exobench.errors import ExobenchError
+from exobench_baselines.exogan.ranges import as_numbers, check_settings
 
 Variant = Literal["published", "corrected"]
 
@@ -26,6 +27,7 @@ class Recipe:
         adversarial_every: steps between adversarial ones (corrected).
         normalisation: "published" constants, or the "training" set's own extrema.
         mask: bins that are seen: "parameters" (all), "wfc3", or ascending bin indices.
+        starts: of the search, "encoder" (corrected only) or "random"; None for encoder where corrected.
         restarts: completions a spectrum.
         evaluations: of the in-painting loss, at most.
         inpainting_learning_rate: of Adam on z.
@@ -55,12 +57,13 @@ class Recipe:
     adversarial_every: int = 4
     normalisation: Literal["published", "training"] | None = None
     mask: str | tuple[int, ...] = "parameters"
+    starts: Literal["encoder", "random"] | None = None
     restarts: int = 64
     evaluations: int | None = None
     inpainting_learning_rate: float | None = None
     prior_weight: float = 0.1
     tolerance: float | None = None
-    encoder_steps: int = 5000
+    encoder_steps: int = 7000
     encoder_batch_size: int = 256
     encoder_learning_rate: float = 1e-3
     encoder_size: int = 256
@@ -72,58 +75,42 @@ class Recipe:
     calibration_steps: int = 200
     batch_pictures: int = 1024
 
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> Recipe:
+        """A recipe of settings as they come from a config.
+
+        Raises:
+            ExobenchError: a value that no fit can use.
+        """
+        check_settings(settings)
+        return cls(**as_numbers(settings))  # type: ignore[arg-type]
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether an encoder gives the starts."""
+        return self.variant == "corrected" and self.starts != "random"
+
     def resolved(self, n_train: int) -> Recipe:
         """With the variant's values in place of None.
 
         Raises:
             ExobenchError: a value that no fit can use.
         """
+        check_settings(asdict(self))
         published = self.variant == "published"
-        if not published and self.variant != "corrected":
-            raise ExobenchError(f"method.variant='{self.variant}' must be 'published' or 'corrected'.")
         defaults: dict[str, object] = {
             "width": 1.0 if published else 0.25,
             "z_dim": 100 if published else 16,
             "gan_steps": max(1, n_train // self.batch_size) if published else 1400,
             "learning_rate": 2e-4 if published else 3e-3,
             "normalisation": "published" if published else "training",
+            "starts": "random" if published else "encoder",
             "evaluations": 1001 if published else 3,
             "inpainting_learning_rate": 0.01 if published else 0.1,
             "tolerance": 0.0 if published else 0.01,
         }
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        recipe = replace(self, **missing)  # type: ignore[arg-type]
-        recipe._check()
-        return recipe
-
-    def _check(self) -> None:
-        positive = (
-            "z_dim",
-            "batch_size",
-            "gan_steps",
-            "restarts",
-            "evaluations",
-            "encoder_batch_size",
-            "encoder_steps",
-            "encoder_size",
-            "calibration_restarts",
-            "batch_pictures",
-            "adversarial_every",
-        )
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ExobenchError(f"method.{name}={getattr(self, name)} must be at least 1.")
-        if self.encoder_draws < 2:
-            raise ExobenchError(f"method.encoder_draws={self.encoder_draws} must be at least 2 to have a spread.")
-        if self.normalisation not in ("published", "training"):
-            raise ExobenchError(f"method.normalisation='{self.normalisation}' must be 'published' or 'training'.")
-        if not 0 <= self.mask_share <= 1:
-            raise ExobenchError(f"method.mask_share={self.mask_share} must lie in [0, 1].")
-        if self.variant == "published" and (self.restarts % 16 or self.batch_size % 16):
-            raise ExobenchError(
-                f"method.restarts={self.restarts} and method.batch_size={self.batch_size} must be multiples of 16 "
-                "where variant=published: its discriminator mixes 16 images in 9 rows."
-            )
+        return replace(self, **missing)  # type: ignore[arg-type]
 
     def describe(self) -> dict[str, object]:
         """Ready for JSON."""

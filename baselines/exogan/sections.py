@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
+from exobench.opacities.grids import exogan_grid
 
 Array = NDArray[np.float64]
 
@@ -26,8 +27,7 @@ _MIN_BINS_A_SECTION = 3
 
 def published_wavelength_um() -> Array:
     """ExoGAN's grid, ascending, shape (515,): midpoints of the edges 0.3 * 1.01**n micrometres."""
-    edges = 0.3 * 1.01 ** np.arange(PUBLISHED_N_BIN + 1)
-    return 0.5 * (edges[1:] + edges[:-1])
+    return exogan_grid()[0]
 
 
 def is_published_grid(wavelength_um: Array) -> bool:

@@ -81,6 +81,8 @@ class Trainer:
             losses = train_step(next(stream), generator)
             self.stage.step += 1
             self._report(losses)
+            if time.monotonic() - self._last_checkpoint >= _SECONDS_BETWEEN_CHECKPOINTS:
+                self._write()
         self._write()
 
     def _report(self, losses: dict[str, torch.Tensor]) -> None:
@@ -91,8 +93,6 @@ class Trainer:
             self.progress.scalar(f"{stage.name}/{name}", stage.step, float(loss))
         done = round(1000 * stage.fraction)
         self.progress.update(done, 1000, f"{stage.name}, step {stage.step}")
-        if time.monotonic() - self._last_checkpoint > _SECONDS_BETWEEN_CHECKPOINTS:
-            self._write()
 
     def _resume(self) -> None:
         state = read_checkpoint(self.path, self.key, self.device)

@@ -141,8 +141,8 @@ def _recipe(settings: dict[str, Any]) -> tuple[Any, Path]:
 
     check_storage(settings["storage"])
     root = Places.resolve(settings["paths"]["data"]).data
-    path = settings["opacities"]["path"]
-    request = TaskRequest(str(settings["simulator"]), None if path is None else str(path))
+    path, average = settings["opacities"]["path"], str(settings["opacities"]["average"])
+    request = TaskRequest(str(settings["simulator"]), None if path is None else str(path), average)
     device = resolve_device(str(settings.get("device", "cpu")))
     task = registry.build_task(settings["task"], request)
     return recipe_of(task, storage=settings["storage"], device=device), root

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from exobench.data.comparison import Comparison, compare_with_simulator
 from exobench.data.exogan_osf import FLAVOUR, SOURCE, list_chunks, read_chunk
-from exobench.data.files import folder_lock, remove_leftovers
 from exobench.data.generate import Workers, resolve_workers
 from exobench.data.imported import ImportedSpectra, ShardWriter, imported_task, read_sources, write_sources
 from exobench.data.progress import Progress
@@ -25,6 +24,7 @@ from exobench.data.recipe import SPLITS
 from exobench.data.shard import Depth, Theta
 from exobench.data.source import recipe_of
 from exobench.errors import ExobenchError
+from exobench.files import folder_lock, remove_leftovers
 from exobench.registry import build_task
 from exobench.simulators.base import Simulator
 from exobench.task import Task, TaskRequest

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from exobench.data.files import folder_lock, remove_leftovers
 from exobench.data.manifest import Manifest, manifest_of
 from exobench.data.progress import Progress
 from exobench.data.recipe import SPLITS, DataRecipe
 from exobench.data.shard import adopt_shard, has_right_size, is_intact
 from exobench.data.worker import make_here, make_in_processes, refuse_unguarded_scripts
 from exobench.errors import ExobenchError, unknown_name
+from exobench.files import folder_lock, remove_leftovers
 
 Workers = int | str
 """A number of processes, or "auto"."""

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from exobench.data.choice import DEFAULT_CACHE_GIB, DataChoice
-from exobench.data.files import write_atomically
 from exobench.data.manifest import Manifest, load_manifest, manifest_of
 from exobench.data.recipe import SPLITS, DataRecipe
 from exobench.data.shard import Depth, Theta, encode_shard, entry_of, has_right_size
 from exobench.data.source import RunData, open_data, recipe_of
 from exobench.errors import ExobenchError
+from exobench.files import write_atomically
 from exobench.task import N_TEST_MAX, Task
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exobench.data.files import write_atomically
 from exobench.data.recipe import SPLITS, DataRecipe
 from exobench.data.shard import ShardEntry, shard_file
 from exobench.errors import ExobenchError
+from exobench.files import write_atomically
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "exobench spectra"

@@ -59,7 +59,7 @@ class DataRecipe:
     def __post_init__(self) -> None:
         check_storage(self.storage)
         if not (isinstance(self.shard_rows, int) and self.shard_rows > 0):
-            raise ExobenchError(f"data.shard_rows={self.shard_rows} must be a positive whole number.")
+            raise ExobenchError(f"task.shard_rows={self.shard_rows} must be a positive whole number.")
         check_bin_edges(f"task {self.task_name}", self.bin_edges_um, self.n_bin)
         try:
             json.dumps(self.describe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,9 @@ from exobench.data.choice import ONLINE, SHARDS, DataChoice
 from exobench.data.generate import Workers, ensure_split
 from exobench.data.recipe import DataRecipe
 from exobench.data.store import OnlineSource, ReaderSource, ShardedSource, ShardStore
+from exobench.errors import ExobenchError
+from exobench.noise import NoiseModel
+from exobench.problem import Batch, Split
 from exobench.task import Task
 
 Array = NDArray[np.float64]
@@ -37,6 +41,33 @@ class TestSpectra:
     def head(self, n: int) -> tuple[Array, Array, Array]:
         """x, sigma and theta_true of the first n spectra."""
         return self.x[:n], self.sigma[:n], self.theta_true[:n]
+
+
+@dataclass(frozen=True)
+class PromisedSpectra:
+    """The numbers of spectra of a run before any is simulated: enough to ask a method whether it can run.
+
+    Attributes:
+        n_train: training spectra.
+        n_validation: validation spectra.
+    """
+
+    n_train: int
+    n_validation: int
+
+    def n(self, split: Split) -> int:
+        """Number of spectra."""
+        return self.n_train if split == "train" else self.n_validation
+
+    def read(self, split: Split, n: int) -> tuple[Array, Array]:
+        """Refused: there are no spectra yet."""
+        raise ExobenchError("a method's skip must answer from names, grid and noise; there are no spectra yet.")
+
+    def stream(
+        self, split: Split, batch_size: int, *, device: str, seed: int, noise: NoiseModel | None, start_step: int
+    ) -> Iterator[Batch]:
+        """Refused: there are no spectra yet."""
+        raise ExobenchError("a method's skip must answer from names, grid and noise; there are no spectra yet.")
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,8 @@ class ReaderSource:
         """
         settings = StreamSettings(batch_size, device, seed, noise, start_step, rank, world_size)
         made = batches(self._reader(split), settings)
+        # Asked for here, or the thread below would decide the number of threads for the whole process.
+        torch.get_num_threads()
         return Prefetcher(_on_one_thread(made), prefetch) if prefetch else made
 
     def _reader(self, split: Split) -> SplitReader:
@@ -161,5 +163,5 @@ class OnlineSource(ReaderSource):
 
 def _on_one_thread(made: Iterator[Batch]) -> Iterator[Batch]:
     """Keeps the thread that makes batches from taking cores away from the one that trains."""
-    torch.set_num_threads(1)  # of the calling thread alone
+    torch.set_num_threads(1)  # of this thread alone: `stream` has settled the number of the others
     yield from made

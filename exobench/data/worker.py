@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from exobench.data.files import write_atomically
 from exobench.data.recipe import DataRecipe
 from exobench.data.shard import ShardEntry, Theta, encode_shard, entry_of
 from exobench.data.storage import Depth
 from exobench.errors import ExobenchError
+from exobench.files import write_atomically
 
 if TYPE_CHECKING:
     from exobench.simulators.base import Simulator

@@ -12,6 +12,7 @@ from exobench.opacities.grids import bin_bounds
 
 Array = NDArray[np.float64]
 
+AVERAGES = ("transmission", "mean")
 TRANSIT_OPTICAL_DEPTH = 0.56
 """Slant optical depth at the transit radius (Lecavelier des Etangs et al. 2008, A&A 481, L83)."""
 _LARGEST_RATIO = 1e4
@@ -79,13 +80,9 @@ def bin_values(average: str) -> Callable[[Array, Array, Array], Array]:
     Raises:
         ExobenchError: there is no such average.
     """
-    averages: dict[str, Callable[[Array, Array, Array], Array]] = {
-        "mean": bin_means,
-        "transmission": transmission_means,
-    }
-    if average not in averages:
-        raise unknown_name("average of cross-sections", average, averages)
-    return averages[average]
+    if average not in AVERAGES:
+        raise unknown_name("average of cross-sections", average, AVERAGES)
+    return transmission_means if average == "transmission" else bin_means
 
 
 def _effective(samples: Array, share: Array, optical_depth: float) -> Array:

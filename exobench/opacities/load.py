@@ -38,7 +38,7 @@ def load_opacities(
     *,
     flavour: str = "taurex3",
     temperature_range_k: tuple[float, float] | None = None,
-    average: str = "mean",
+    average: str = "transmission",
 ) -> OpacitySet:
     """Opacities of the given gases on a wavelength grid.
 
@@ -53,7 +53,8 @@ def load_opacities(
         gases: formulas.
         flavour: ``"taurex3"`` or ``"taurex2"``, see `band_model_opacities`.
         temperature_range_k: temperatures that every table must bracket strictly, such as those of the prior.
-        average: how cross-sections become bin values: ``"mean"`` or ``"transmission"``, see `transmission_means`.
+        average: how files of cross-sections become bin values: ``"transmission"`` or ``"mean"``, see
+            `transmission_means`; of no effect on k-tables and on the band model.
 
     Returns:
         The set. What a file does not cover in wavelength is zero, with a warning.
@@ -110,7 +111,7 @@ def _read_gas(folder: OpacityFolder, gas: str, edges: Array, average: str) -> tu
         return file, load(file, gas, edges, average)
     file = folder.for_exo_k(gas)
     if file is not None:
-        return file, load_with_exo_k(file, gas, edges)
+        return file, load_with_exo_k(file, gas, edges, average)
     raise ExobenchError(
         f"no cross-sections of {gas} in '{folder.path}' and no k-table: looked for a .h5 or .hdf5 file with mol_name "
         f"{gas}, for {gas}.*.pickle or {gas}_*.pickle, and for a .kta file of {gas}."

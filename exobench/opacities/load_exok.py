@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError, MissingDependencyError
-from exobench.opacities.binning import bin_means
+from exobench.opacities.binning import bin_values
 from exobench.opacities.k_distributions import SourceKTable, on_bins
 from exobench.opacities.tables import CrossSections, KTable
 
@@ -31,13 +31,14 @@ def is_for_exo_k(path: Path, gas: str) -> bool:
     return re.search(rf"(^|opac|[^A-Za-z0-9]){re.escape(gas)}([^A-Za-z0-9]|$)", name) is not None
 
 
-def load_with_exo_k(path: Path, gas: str, bin_edges_um: Array) -> CrossSections | KTable:
+def load_with_exo_k(path: Path, gas: str, bin_edges_um: Array, average: str = "mean") -> CrossSections | KTable:
     """Reads a file with exo_k and brings it to a task's bins.
 
     Args:
         path: a file for which `is_for_exo_k` holds.
         gas: formula to give to the table.
         bin_edges_um: of the task, shape (n_bin + 1,) or (n_bin, 2), ascending.
+        average: of cross-sections, ``"mean"`` or ``"transmission"``.
 
     Raises:
         MissingDependencyError: exo_k is not installed.
@@ -53,7 +54,7 @@ def load_with_exo_k(path: Path, gas: str, bin_edges_um: Array) -> CrossSections 
     pressure, temperature = (np.asarray(grid, dtype=np.float64) for grid in (table.pgrid, table.tgrid))
     values = np.asarray(table.kdata, dtype=np.float64)
     if plain:
-        means = bin_means(np.asarray(table.wns, dtype=np.float64), values, bin_edges_um)
+        means = bin_values(average)(np.asarray(table.wns, dtype=np.float64), values, bin_edges_um)
         p, t = np.argsort(pressure), np.argsort(temperature)
         return CrossSections(gas, temperature[t], pressure[p], means[p][:, t])
     edges = np.asarray(table.wnedges, dtype=np.float64)

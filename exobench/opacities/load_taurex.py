@@ -91,6 +91,8 @@ def load_cia(path: Path, pair: tuple[str, str], bin_edges_um: Array) -> Collisio
     """
     if path.suffix == ".cia":
         blocks = list(_hitran_blocks(path))
+        if not blocks:
+            raise ExobenchError(f"{path}: is empty; expected blocks of a HITRAN .cia file.")
     else:
         content = load_arrays(path)
         _require(path, content, ("wno", "t", "xsecarr"))
@@ -144,7 +146,7 @@ def _warn_beyond(path: Path, grid: Array, bin_edges_um: Array) -> None:
 
 def _hitran_blocks(path: Path) -> Iterator[tuple[float, Array, Array]]:
     """Yields (temperature, wavenumbers, cm5) of each block; a header holds pair, range, count and temperature."""
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    lines = path.read_text(encoding="ascii", errors="replace").rstrip().splitlines()
     i = 0
     while i < len(lines):
         header = lines[i]

@@ -1,70 +1,51 @@
-"""Unpickling that can build numpy arrays and plain containers, and nothing else."""
+"""Pickled dictionaries of arrays, as TauREx and ExoMolOP write opacities, read without trusting the file."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy._core import multiarray, numeric
 
 from exobench.errors import ExobenchError
+from exobench.safe_pickle import PickledArray, as_array, read_plain
 
-
-def _latin1_bytes(text: str, encoding: str) -> bytes:
-    """Stands in for `codecs.encode`, with which protocols 0-2 spell bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"encoding '{encoding}' is not allowed")
-    return text.encode("latin1")
-
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _latin1_bytes,
-}
-for _core in ("numpy.core", "numpy._core"):
-    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = multiarray._reconstruct
-    _ALLOWED[f"{_core}.multiarray", "scalar"] = multiarray.scalar
-    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = vars(numeric)["_frombuffer"]
-
-
-class RestrictedUnpickler(pickle.Unpickler):
-    """Refuses every name but the constructors of numpy arrays; containers, strings and numbers need no name."""
-
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """Returns an allowed constructor.
-
-        Raises:
-            pickle.UnpicklingError: the name is not on the list.
-        """
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-        allowed: Callable[..., Any] = _ALLOWED[module, name]
-        return allowed
+logger = logging.getLogger(__name__)
 
 
 def load_arrays(path: Path) -> dict[str, Any]:
-    """Reads a pickled dictionary of numpy arrays, strings and numbers without running code from the file.
+    """Reads a pickled dictionary of numeric arrays, strings and numbers without running code from the file.
 
     Args:
-        path: the file; pickles of Python 2 are read too.
+        path: the file, of any pickle protocol; pickles of Python 2 are read too.
 
     Returns:
-        The dictionary.
+        The dictionary, with lists of numbers as arrays; arrays are read-only. What holds anything else, such as a
+        nested container, is left out, and the log names it.
 
     Raises:
-        ExobenchError: the file is not a pickle, holds anything but a dictionary, or names another type.
+        ExobenchError: the file is not a pickle, holds anything but a dictionary, names another type, or means more
+            bytes than it has; see `exobench.safe_pickle.read_plain`.
     """
-    with path.open("rb") as stream:
-        try:
-            content = RestrictedUnpickler(stream, encoding="latin1").load()
-        except Exception as error:  # a malformed pickle may raise nearly anything
-            raise ExobenchError(
-                f"{path}: refused ({error}); expected a pickled dict of numpy arrays, strings and numbers."
-            ) from error
+    raw = path.read_bytes()
+    content = read_plain(path, raw)
     if not isinstance(content, dict):
-        raise ExobenchError(f"{path}: holds a {type(content).__name__}; expected a dict of arrays.")
-    return content
+        raise ExobenchError(f"{path}: refused: holds a {type(content).__name__}; expected a dict of arrays.")
+    result: dict[str, Any] = {}
+    free = 2 * len(raw)
+    for key, value in content.items():
+        if isinstance(value, PickledArray):
+            # Many names for the same bytes could stand for more memory than the file has.
+            free -= value.n_bytes
+            if free < 0:
+                raise ExobenchError(f"{path}: refused: its arrays hold more than twice the bytes of the file.")
+            result[str(key)] = value.values()
+        elif isinstance(value, str | bytes | int | float | np.number) or value is None:
+            result[str(key)] = value
+        else:
+            try:
+                result[str(key)] = as_array(value)
+            except ValueError as error:
+                logger.warning("%s: '%s' is not read (%s).", path, key, error)
+    return result

@@ -37,7 +37,7 @@ class Simulator(abc.ABC):
 
     @abc.abstractmethod
     def describe(self) -> dict[str, object]:
-        """Everything that determines the numbers, ready for JSON; two equal descriptions give equal spectra."""
+        """Everything that determines the numbers, ready for JSON; equal descriptions give spectra equal to rounding."""
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the simulator's tables to a device, in place, and returns it."""

@@ -40,5 +40,9 @@ def build_k_table_simulator(
         from exobench.simulators.ktable_literal import LiteralKTableSimulator as simulator
     else:
         from exobench.simulators.ktable import KTableTransmissionSimulator as simulator
+    accepted = simulator.__init__.__kwdefaults__
+    for name in settings:
+        if name not in accepted:
+            raise unknown_name(f"setting of simulator '{kind}' with k-tables", name, accepted)
     built: Simulator = simulator(opacities, parameter_names, overlap=overlap or "random", **settings)
     return built

@@ -44,7 +44,10 @@ class TauREx3KTableSimulator(TauREx3Simulator):
     ) -> None:
         _require_taurex()
         if overlap != "equal_g":
-            raise ExobenchError(f"simulator 'taurex3' combines k-tables at equal g only, not by overlap '{overlap}'.")
+            raise ExobenchError(
+                f"simulator 'taurex3' combines k-tables at equal g only, not by overlap '{overlap}'; "
+                "set task.k_table_overlap=equal_g."
+            )
         plain = [gas for gas in opacities.gases if f"log10_{gas.lower()}" in parameter_names]
         if plain:
             raise ExobenchError(f"simulator 'taurex3' takes k-tables of all gases or of none; {plain[0]} has none.")

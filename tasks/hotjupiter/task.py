@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from exobench.noise import ConstantNoise
 from exobench.opacities.grids import exogan_grid
-from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.registry import register_task
+from exobench.simulators.isothermal import isothermal_parameters, temperature_range
 from exobench.simulators.recipe import TransmissionRecipe
 from exobench.task import Task, TaskRequest
 
-PARAMETERS = ParameterSpace(
-    (
-        Parameter("log10_h2o", "dex", r"$\log_{10} X_{\rm H_2O}$", -8.0, -1.0, "log10"),
-        Parameter("log10_co2", "dex", r"$\log_{10} X_{\rm CO_2}$", -8.0, -1.0, "log10"),
-        Parameter("log10_co", "dex", r"$\log_{10} X_{\rm CO}$", -8.0, -1.0, "log10"),
-        Parameter("log10_ch4", "dex", r"$\log_{10} X_{\rm CH_4}$", -8.0, -1.0, "log10"),
-        Parameter("mass_mjup", "M_Jup", r"$M\ [M_{\rm Jup}]$", 0.8, 2.0),
-        Parameter("radius_rjup", "R_Jup", r"$R\ [R_{\rm Jup}]$", 0.8, 1.5),
-        Parameter("temperature_k", "K", r"$T\ [{\rm K}]$", 1000.0, 2000.0),
-    )
+PARAMETERS = isothermal_parameters(
+    log10_abundance=(-8.0, -1.0), mass_mjup=(0.8, 2.0), radius_rjup=(0.8, 1.5), temperature_k=(1000.0, 2000.0)
 )
 
 
@@ -28,6 +20,7 @@ def build(
     request: TaskRequest,
     *,
     noise_ppm: float = 20.0,
+    k_table_overlap: str = "random",
     flavour: str = "taurex3",
     star_radius_rsun: float = 1.0,
     data_seed: int = 0,
@@ -38,6 +31,7 @@ def build(
     Args:
         request: simulator and opacities that the user asked for.
         noise_ppm: one standard deviation of the noise in every bin.
+        k_table_overlap: how k-tables of several gases combine, "random" or "equal_g"; of no effect without k-tables.
         flavour: physics constants and conventions, "taurex3" or "taurex2".
         star_radius_rsun: radius of the star.
         data_seed: moves every spectrum.
@@ -59,8 +53,10 @@ def build(
             kind="transmission" if request.simulator == "auto" else request.simulator,
             flavour=flavour,
             opacities_path=request.opacities_path,
+            opacities_average=request.opacities_average,
+            k_table_overlap=k_table_overlap,
             star_radius_rsun=star_radius_rsun,
-            temperature_range_k=(PARAMETERS.low[-1], PARAMETERS.high[-1]),
+            temperature_range_k=temperature_range(PARAMETERS),
         ),
         data_seed=data_seed,
         shard_rows=shard_rows,

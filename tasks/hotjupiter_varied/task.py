@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exobench.errors import ExobenchError
 from exobench.noise_varied import VariedNoise
 from exobench.opacities.grids import exogan_grid
 from exobench.prior import UniformPrior
@@ -26,6 +27,7 @@ def build(
     test_noise_ppm: Sequence[float] = (20.0, 50.0, 100.0),
     shape_dex: float = 0.1,
     largest_missing: float = 0.3,
+    k_table_overlap: str = "random",
     flavour: str = "taurex3",
     star_radius_rsun: float = 1.0,
     data_seed: int = 0,
@@ -40,6 +42,7 @@ def build(
         test_noise_ppm: levels of the test spectra, in turn.
         shape_dex: how far the noise departs from its level along the spectrum, in dex.
         largest_missing: the share of missing bins lies between 0 and this.
+        k_table_overlap: how k-tables of several gases combine, "random" or "equal_g"; of no effect without k-tables.
         flavour: physics constants and conventions, "taurex3" or "taurex2".
         star_radius_rsun: radius of the star.
         data_seed: moves every spectrum.
@@ -47,7 +50,12 @@ def build(
 
     Returns:
         The task.
+
+    Raises:
+        ExobenchError: no level of the test spectra, or one that is no positive number.
     """
+    if len(test_noise_ppm) == 0:
+        raise ExobenchError("task.test_noise_ppm=[] must name at least one level in ppm, such as [20.0, 50.0, 100.0].")
     wavelength_um, bin_edges_um = exogan_grid()
     level = (lowest_noise_ppm, highest_noise_ppm)
     return Task(
@@ -63,6 +71,8 @@ def build(
             kind="transmission" if request.simulator == "auto" else request.simulator,
             flavour=flavour,
             opacities_path=request.opacities_path,
+            opacities_average=request.opacities_average,
+            k_table_overlap=k_table_overlap,
             star_radius_rsun=star_radius_rsun,
             temperature_range_k=temperature_range(PARAMETERS),
         ),

@@ -84,6 +84,7 @@ def build(
             kind="transmission" if request.simulator == "auto" else request.simulator,
             flavour=flavour,
             opacities_path=str(package_folder("nemesispy", "data")) if path is None else path,
+            opacities_average=request.opacities_average,
             star_radius_rsun=star_radius_rsun,
             temperature_range_k=temperature_range(PARAMETERS),
             k_table_overlap=k_table_overlap,

@@ -75,6 +75,8 @@ def build(
     space = ParameterSpace(
         tuple(Parameter(name, "1", rf"$\theta_{name[6:]}$", -1.0, 1.0) for name in parameter_names(n_param))
     )
+    if n_bin < 1 or n_param < 1:
+        raise ExobenchError(f"task.n_bin={n_bin} and task.n_param={n_param} must both be at least 1.")
     edges = np.linspace(1.0, 2.0, n_bin + 1)
     return Task(
         name="linear_gaussian",

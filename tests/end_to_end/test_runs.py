@@ -159,3 +159,36 @@ def test_rerun_runs_again(tmp_path, data_root):
     after = {path: path.stat().st_mtime_ns for path in records(tmp_path, "prior")}
     assert any(after[path] != before[path] for path in before)
     assert after.keys() == before.keys()
+
+
+def test_more_test_spectra_use_the_same_fit(finished, data_root):
+    cwd, _ = finished
+    done = run(cwd, data_root, *EXOGAN, "limits.steps=30", "n_test=30")
+    assert "is used again" in done.stdout + done.stderr
+    large, small = sorted((read(path) for path in records(cwd, "exogan")), key=lambda record: -record["n_test"])
+    assert (large["n_test"], small["n_test"]) == (30, 25)
+    assert large["cost"]["training_seconds"] == small["cost"]["training_seconds"]
+
+
+def test_a_damaged_note_of_the_fit_means_fitting_again(tmp_path, data_root):
+    settings = ["method=prior", "task=linear_gaussian", "n_test=25", "report=false"]
+    run(tmp_path, data_root, *settings)
+    for path in records(tmp_path, "prior"):
+        path.unlink()
+        (path.parent / "fit.json").write_text("", encoding="utf-8")
+    run(tmp_path, data_root, *settings)
+    assert all(read(path)["status"] == "ok" for path in records(tmp_path, "prior"))
+
+
+def test_equal_runs_at_once_wait_for_each_other(tmp_path, data_root):
+    settings = ["method=prior", "task=linear_gaussian", "n_test=100", "report=false"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    children = [
+        subprocess.Popen(
+            command(data_root, *settings), cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    errors = [child.communicate(timeout=300)[1] for child in children]
+    assert [child.returncode for child in children] == [0, 0, 0], errors
+    assert len(records(tmp_path, "prior")) == 1

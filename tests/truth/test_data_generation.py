@@ -14,7 +14,7 @@ import torch
 from synthetic_opacities import synthetic_opacities
 
 from exobench.data import DataRecipe, ShardStore, ensure_split, verify
-from exobench.data.files import folder_lock
+from exobench.files import folder_lock
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.simulators.linear_gaussian import LinearGaussianSimulator

@@ -1,5 +1,7 @@
 """The picture against a plain loop that follows the description in the paper, pixel by pixel."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,12 @@ def spectra(n, n_bin=515, seed=0):
 
 def theta_of(n, seed=1):
     return SPACE.from_unit_cube(np.random.default_rng(seed).random((n, 7)))
+
+
+def test_the_published_grid_has_the_midpoints_of_edges_that_grow_by_a_hundredth():
+    edges = [0.3 * 1.01**n for n in range(516)]
+    midpoints = [0.5 * (a + b) for a, b in pairwise(edges)]
+    np.testing.assert_allclose(published_wavelength_um(), midpoints, rtol=1e-12)
 
 
 def test_picture_of_the_published_grid_is_that_of_the_description():

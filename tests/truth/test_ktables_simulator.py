@@ -14,6 +14,7 @@ from test_simulator_transmission import NAMES, largest_ppm, prior_corners, prior
 
 from exobench.errors import ExobenchError
 from exobench.opacities.tables import KTable
+from exobench.simulators.build_ktable import build_k_table_simulator
 from exobench.simulators.constants import TAUREX3
 from exobench.simulators.ktable import KTableTransmissionSimulator
 from exobench.simulators.ktable_literal import LiteralKTableSimulator
@@ -272,3 +273,9 @@ def test_wrong_k_tables_are_refused():
     ]:
         with pytest.raises(ExobenchError, match=message):
             replace(k, **change)
+
+
+@pytest.mark.parametrize("kind", ["transmission", "transmission_literal", "taurex3"])
+def test_a_wrong_setting_of_the_builder_is_named(kind):
+    with pytest.raises(ExobenchError, match=r"no setting of simulator '\w+' with k-tables 'n_layers'.*'n_layer'"):
+        build_k_table_simulator(kind, synthetic_k_tables(4), NAMES, n_layers=50)

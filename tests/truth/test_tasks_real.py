@@ -18,6 +18,8 @@ from exobench.opacities.grids import bin_centres
 from exobench.opacities.installed import package_folder
 from exobench.opacities.load_cia import load_pair
 from exobench.opacities.load_nemesis import load_kta
+from exobench.simulators.ktable import OVERLAPS
+from exobench.simulators.recipe import K_TABLE_OVERLAPS
 from exobench.task import TaskRequest
 from exobench_tasks.ariel.task import build as build_ariel
 from exobench_tasks.ariel.task import channels as ariel_channels
@@ -269,3 +271,34 @@ def test_test_spectra_of_the_varied_task_have_the_named_levels():
 def test_wrong_noise_is_refused(build, message):
     with pytest.raises(ExobenchError, match=message):
         build()
+
+
+@pytest.mark.parametrize("build", [build_hotjupiter, build_varied])
+def test_overlap_of_the_task_reaches_the_recipe_and_changes_nothing_without_k_tables(build):
+    random, equal_g = build(TaskRequest()), build(TaskRequest(), k_table_overlap="equal_g")
+    assert random.simulator.k_table_overlap == "random"
+    assert equal_g.simulator.k_table_overlap == "equal_g"
+    assert random.task_id == equal_g.task_id
+    assert OVERLAPS == K_TABLE_OVERLAPS
+    with pytest.raises(ExobenchError, match=r"no k-table overlap 'ramdom'.*'random'"):
+        build(TaskRequest(), k_table_overlap="ramdom")
+
+
+@needs_files
+def test_taurex_with_k_tables_says_which_overlap_it_takes():
+    pytest.importorskip("taurex", reason="taurex (extra 'forward') is not installed")
+    asked = replace(request("ariel52"), simulator="taurex3")
+    with pytest.raises(ExobenchError, match=r"task\.k_table_overlap=equal_g"):
+        build_ariel(asked).simulator.build()
+    assert build_ariel(asked, k_table_overlap="equal_g").simulator.build() is not None
+
+
+@pytest.mark.parametrize("temperature", [0.0, -5800.0, float("nan")])
+def test_a_star_without_heat_is_refused(temperature):
+    with pytest.raises(ExobenchError, match=r"star_temperature_k=.*positive"):
+        build_wfc3(TaskRequest(opacities_path="elsewhere"), star_temperature_k=temperature)
+
+
+def test_no_test_noise_is_refused_by_name():
+    with pytest.raises(ExobenchError, match=r"task\.test_noise_ppm=\[\]"):
+        build_varied(TaskRequest(), test_noise_ppm=[])

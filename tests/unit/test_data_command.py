@@ -130,6 +130,7 @@ WRONG = {
     "nothing there": (["verify"], ["nothing to verify"]),
     "simulator": (["generate", "task=hotjupiter", "simulator=tauren"], ["tauren", "transmission"]),
     "opacities": (["info", "task=hotjupiter", "opacities.path=/nowhere/at/all"], ["/nowhere/at/all"]),
+    "average": (["info", "opacities.average=median"], ["opacities.average", "median", "transmission"]),
     "place": (["generate", "paths.data=/dev/null/data"], ["paths.data", "/dev/null"]),
     "published set": (["fetch", "exogn"], ["exogn", "exogan"]),
 }

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from exobench.data import DataRecipe, ShardedSource, ShardStore, ensure_split, resolve_workers, verify
-from exobench.data.files import write_atomically
 from exobench.data.manifest import MANIFEST_NAME
 from exobench.errors import ExobenchError
+from exobench.files import write_atomically
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.simulators.linear_gaussian import LinearGaussianSimulator

@@ -1,8 +1,10 @@
 """The calibrator and the encoder's loss against what is known of them."""
 
 import numpy as np
+import pytest
 import torch
 
+from exobench.errors import ExobenchError
 from exobench_baselines.exogan.calibration import Calibrator, fit_calibrator
 from exobench_baselines.exogan.encoder import random_masks
 from exobench_baselines.exogan.losses import energy_score, mean_crps
@@ -65,11 +67,44 @@ def test_scores_equal_their_definitions():
 
 
 def test_random_masks_hit_the_share_and_always_leave_bins():
-    masks = random_masks(4000, 100, 0.3, torch.Generator().manual_seed(0), torch.device("cpu"))
+    masks = random_masks(0.3, torch.ones(4000, 100, dtype=torch.bool), torch.Generator().manual_seed(0))
     cut = (~masks).any(dim=1).float().mean()
     assert 0.25 < float(cut) < 0.31
     assert int(masks.sum(dim=1).min()) >= 1
-    assert bool(random_masks(10, 100, 0.0, torch.Generator().manual_seed(0), torch.device("cpu")).all())
+    whole = torch.ones(10, 100, dtype=torch.bool)
+    assert bool(random_masks(0.0, whole, torch.Generator().manual_seed(0)).all())
+
+
+@pytest.mark.parametrize("n_bin", [1, 2, 17, 52])
+@pytest.mark.parametrize("own", ["all", "three", "by row"])
+def test_random_masks_leave_a_bin_of_those_that_there_are_on_small_grids(n_bin, own):
+    random = torch.Generator().manual_seed(1)
+    seen = torch.ones(5000, n_bin, dtype=torch.bool)
+    if own == "three":
+        seen[:, 3:] = False
+    elif own == "by row":
+        seen = torch.rand(5000, n_bin, generator=random) < 0.2
+    masks = random_masks(1.0, seen, random)
+    assert not bool((masks & ~seen).any())
+    assert torch.equal(masks.any(dim=1), seen.any(dim=1))
+    # Whichever bin is kept for want of another, no bin is favoured beyond what windows and chance do.
+    if own == "all":
+        kept = masks.float().mean(dim=0)
+        assert float(kept.min()) > 0.3
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("n", [5, 50])
+def test_completions_that_are_not_finite_end_the_fit(wrong, n):
+    u, misfit, truth = completions(n, 8, 4)
+    misfit[3, 2] = wrong
+    with pytest.raises(ExobenchError, match=f"1 of {n} validation spectra"):
+        fit_calibrator(u, misfit, truth, steps=5, generator=torch.Generator().manual_seed(0))
+
+
+def test_one_completion_has_no_spread_and_ends_the_fit():
+    with pytest.raises(ExobenchError, match="not finite"):
+        fit_calibrator(*completions(20, 1, 5), steps=5, generator=torch.Generator().manual_seed(0))
 
 
 def test_weights_start_from_the_published_distribution_and_one_generator():

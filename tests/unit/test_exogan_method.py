@@ -238,14 +238,6 @@ def test_skip_names_the_reason():
     assert "wfc3" in (ExoGAN(mask="wfc3").skip(problem) or "")
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"), [("variant", "best"), ("width", 0.0), ("restarts", 0), ("encoder_draws", 1)]
-)
-def test_wrong_settings_are_named(setting, value, tmp_path):
-    with pytest.raises(ExobenchError, match=rf"method\.{setting}"):
-        fit(ExoGAN(**(SMALL | {setting: value})), problem_of(n_bin=17), tmp_path)
-
-
 def test_the_shipped_config_is_the_constructor():
     import inspect
     from importlib import resources

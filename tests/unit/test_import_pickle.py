@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from python2_pickles import python2_dumps, write_pkgz
 
+from exobench import safe_pickle
 from exobench.data import python2_pickle
 from exobench.data.python2_pickle import as_array, decompress, load_plain
 from exobench.errors import ExobenchError
@@ -162,7 +163,7 @@ def test_a_memo_index_claims_no_memory(tmp_path):
 
 
 def test_endless_steps_are_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(python2_pickle, "MAX_OPCODES", 1000)
+    monkeypatch.setattr(safe_pickle, "MAX_OPCODES", 1000)
     with pytest.raises(ExobenchError, match="more than 1,000 steps"):
         load_plain(write(tmp_path / "long.pkgz", HEAD + b"]" * 5000 + b"."))
 

@@ -3,6 +3,7 @@
 import logging
 import pickle
 import struct
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 
 from exobench.errors import ExobenchError
+from exobench.opacities.binning import AVERAGES
 from exobench.opacities.load import load_opacities
 from exobench.opacities.load_nemesis import load_kta
 from exobench.opacities.load_taurex import load_cia, load_hdf5, load_pickle
 from exobench.opacities.numpy_pickle import load_arrays
+from exobench.registry import build_task
+from exobench.simulators.recipe import TransmissionRecipe
+from exobench.task import TaskRequest
 
 EDGES_UM = np.geomspace(1.0, 5.0, 21)
 CENTRES_UM = 0.5 * (EDGES_UM[1:] + EDGES_UM[:-1])
@@ -118,16 +123,127 @@ def test_other_pickles_are_refused(tmp_path, payload):
         load_arrays(path)
 
 
+HEAD = pickle.PROTO + b"\x04"
+
+
+def calling(name: bytes, *arguments: bytes) -> bytes:
+    """A pickled dict whose entry is a call of a name, under protocol 4."""
+    module, function = (pickle.SHORT_BINUNICODE + bytes([len(part)]) + part for part in name.split(b":"))
+    call = module + function + b"\x93" + b"(" + b"".join(arguments) + b"tR"
+    return HEAD + b"}\x8c\x03wno" + call + b"s."
+
+
+DTYPE_O = b"\x8c\x05numpy\x8c\x05dtype\x93\x8c\x02O8\x85R"
+DTYPE_F8 = b"\x8c\x05numpy\x8c\x05dtype\x93\x8c\x02f8\x85R"
+EIGHT = b"C\x08" + bytes(8)
+HOSTILE = {
+    "object array": (calling(b"numpy:ndarray", b"K\x01\x85", DTYPE_O, EIGHT), "array type is not one of"),
+    "float array by call": (calling(b"numpy:ndarray", b"K\x01\x85", DTYPE_F8, EIGHT), "a call of something"),
+    "object frombuffer": (
+        calling(b"numpy._core.numeric:_frombuffer", EIGHT, DTYPE_O, b"K\x01\x85", b"\x8c\x01C"),
+        "type",
+    ),
+    "object scalar": (calling(b"numpy._core.multiarray:scalar", DTYPE_O, EIGHT), "array type is not one of"),
+    "long array": (
+        calling(b"numpy._core.numeric:_frombuffer", EIGHT, DTYPE_F8, b"J\xff\xff\xff\x7f\x85", b"\x8c\x01C"),
+        "does not fit its bytes",
+    ),
+    "new object": (HEAD + b"\x8c\x05numpy\x8c\x07ndarray\x93K\x01\x85\x85\x81.", "opcode 0x81"),
+    "bytearray of terabytes": (pickle.PROTO + b"\x05\x96" + struct.pack("<Q", 1 << 42) + b".", "cut off"),
+    "bytes of terabytes": (HEAD + b"\x8e" + struct.pack("<Q", 1 << 42) + b".", "cut off"),
+    "frame of terabytes": (HEAD + b"\x95" + struct.pack("<Q", 1 << 42) + b"}", "cut off"),
+    "protocol 6": (pickle.PROTO + b"\x06}.", "pickle protocol 6; expected 0 to 5"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_forged_objects_are_refused(tmp_path, name):
+    payload, message = HOSTILE[name]
+    path = tmp_path / "H2O.pickle"
+    path.write_bytes(payload)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExobenchError, match=rf"H2O\.pickle: refused: .*{message}"):
+            load_arrays(path)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("index", [2**20, 2**32 - 1])
+def test_a_memo_index_claims_no_memory(tmp_path, index):
+    path = tmp_path / "H2O.pickle"
+    path.write_bytes(HEAD + b"}r" + struct.pack("<I", index) + b".")
+    tracemalloc.start()
+    try:
+        assert load_arrays(path) == {}
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_one_array_under_many_names_is_refused(tmp_path):
+    values = np.zeros(1000)
+    path = tmp_path / "H2O.pickle"
+    path.write_bytes(pickle.dumps({str(i): values for i in range(100)}))
+    with pytest.raises(ExobenchError, match="more than twice the bytes"):
+        load_arrays(path)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_types_byte_orders_and_layouts_come_back(tmp_path, protocol):
+    content = {
+        "big": np.arange(6, dtype=">f4").reshape(2, 3),
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "strided": np.arange(12.0)[::3],
+        "whole": np.arange(5, dtype="u2"),
+        "number": np.float64(2.5),
+        "list": [1.0, 2, 3],
+        "name": "H2O",
+        "other": {"nested": [[1.0], [2.0]]},
+    }
+    path = tmp_path / "H2O.pickle"
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    read = load_arrays(path)
+    assert set(read) == set(content) - {"other"}
+    for key, value in read.items():
+        np.testing.assert_array_equal(value, content[key])
+
+
 def test_a_folder_is_chosen_by_gas(tmp_path):
     (tmp_path / "xsec").mkdir()
     tables = {gas: make_table(i) for i, gas in enumerate(("H2O", "CO2"))}
     write_hdf5(tmp_path / "xsec" / "1H2-16O__POKAZATEL.h5", "H2O", tables["H2O"])
     write_pickle(tmp_path / "CO2.R10000.TauREx.pickle", tables["CO2"])
-    opacities = load_opacities(tmp_path, CENTRES_UM, EDGES_UM, ["H2O", "CO2"], temperature_range_k=(1000, 2000))
+    opacities = load_opacities(
+        tmp_path, CENTRES_UM, EDGES_UM, ["H2O", "CO2"], temperature_range_k=(1000, 2000), average="mean"
+    )
     assert list(opacities.gases) == ["H2O", "CO2"]
     assert "band model" in opacities.source
     expected = load_pickle(tmp_path / "CO2.R10000.TauREx.pickle", "CO2", EDGES_UM)
     np.testing.assert_array_equal(opacities.gases["CO2"].cross_section_m2, expected.cross_section_m2)
+
+
+def test_the_average_of_a_task_is_that_of_its_request(tmp_path):
+    wavenumber, temperature, pressure, _ = make_table()
+    values = 10.0 ** np.random.default_rng(5).uniform(-22, -20, (3, 3, 4000))
+    for gas in ("H2O", "CO2", "CO", "CH4"):
+        write_hdf5(tmp_path / f"{gas}.h5", gas, (wavenumber, temperature, pressure, values))
+    recipes = {
+        average: TransmissionRecipe(tuple(EDGES_UM), (), opacities_path=str(tmp_path), opacities_average=average)
+        for average in AVERAGES
+    }
+    for average, recipe in recipes.items():
+        expected = load_hdf5(tmp_path / "CO.h5", "CO", EDGES_UM, average).cross_section_m2
+        np.testing.assert_array_equal(recipe._opacities().gases["CO"].cross_section_m2, expected)
+        asked = TaskRequest(opacities_path=str(tmp_path), opacities_average=average)
+        assert build_task({"name": "hotjupiter"}, asked).simulator.opacities_average == average
+    assert recipes["mean"].describe() != recipes["transmission"].describe()
+    assert (
+        TransmissionRecipe(tuple(EDGES_UM), ()).opacities_average == TaskRequest().opacities_average == "transmission"
+    )
+    with pytest.raises(ExobenchError, match=r"no opacities\.average 'median'.*mean, transmission"):
+        TaskRequest(opacities_average="median")
 
 
 def test_a_missing_gas_names_the_files_looked_for(tmp_path):
@@ -195,6 +311,7 @@ def test_cia_of_pickle_and_hitran_files_agree(tmp_path):
             )
             handle.write(head + "\n")
             handle.writelines(f" {w:10.3f} {v:12.6e}\n" for w, v in zip(wavenumber, row, strict=True))
+        handle.write("\n  \n")
     one = load_cia(tmp_path / "H2-H2.db", ("H2", "H2"), EDGES_UM)
     two = load_cia(tmp_path / "H2-He_2011.cia", ("H2", "He"), EDGES_UM)
     np.testing.assert_array_equal(two.temperature_k, temperature)
@@ -210,6 +327,9 @@ def test_cia_of_pickle_and_hitran_files_agree(tmp_path):
 def test_a_broken_cia_header_is_named(tmp_path):
     (tmp_path / "H2-H2.cia").write_text("not a header\n1 2\n")
     with pytest.raises(ExobenchError, match="line 1"):
+        load_cia(tmp_path / "H2-H2.cia", ("H2", "H2"), EDGES_UM)
+    (tmp_path / "H2-H2.cia").write_text("\n \n")
+    with pytest.raises(ExobenchError, match=r"H2-H2\.cia: is empty"):
         load_cia(tmp_path / "H2-H2.cia", ("H2", "H2"), EDGES_UM)
 
 

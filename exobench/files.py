@@ -14,7 +14,7 @@ from pathlib import Path
 from exobench.errors import ExobenchError
 
 _TEMPORARY_SUFFIX = ".tmp"
-_LOCK_NAME = ".lock"
+LOCK_NAME = ".lock"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -55,7 +55,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     The operating system releases the lock when its holder dies, however it dies.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK_NAME).open("a+") as file:
+    with (folder / LOCK_NAME).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
