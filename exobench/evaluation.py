@@ -92,7 +92,7 @@ def fit_or_load(
     workdir = folder / "work"
     workdir.mkdir(exist_ok=True)
     before = _earlier_seconds(workdir)
-    log.info("training on %s ...", device)
+    log.info("%s: training on %s ...", method.registered_name, device)
     start = time.perf_counter()
     spent = lambda: before + time.perf_counter() - start  # noqa: E731
     with _progress(folder, "training", spent) as progress, _stop_signals() as stop:
@@ -154,7 +154,7 @@ def draw_posteriors(
         ExobenchError: if the method returns draws of a wrong shape.
     """
     has_density = Capability.LOG_PROB in method.capabilities
-    log.info("retrieving %s test spectra ...", f"{len(test.x):,}")
+    log.info("%s: retrieving %s test spectra ...", method.registered_name, f"{len(test.x):,}")
     theta, weights, densities, notes = [], [], [], []
     start = time.perf_counter()
     chunks = range(0, len(test.x), SAMPLE_CHUNK)

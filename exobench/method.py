@@ -71,6 +71,8 @@ class AbstractMethod(abc.ABC):
     """
 
     capabilities: ClassVar[Capability]
+    registered_name: ClassVar[str] = ""
+    """Set by ``@register_method``."""
     default_n_test: ClassVar[int] = 1000
     """Size of the nested test set that one run of this method can afford."""
     default_n_draws: ClassVar[int] = 1000

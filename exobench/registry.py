@@ -43,7 +43,7 @@ def register_method(name: str) -> Callable[[MethodClass], MethodClass]:
             raise TypeError(f"method '{name}': {cls.__name__}.capabilities must be a Capability.")
         if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in _constructor_parameters(cls).values()):
             raise TypeError(f"method '{name}': {cls.__name__}.__init__ must name its arguments (no *args, **kwargs).")
-        cls.registered_name = name  # type: ignore[attr-defined]
+        cls.registered_name = name
         return cls
 
     return check

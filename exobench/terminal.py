@@ -60,7 +60,8 @@ def format_score(score: Score, digits: str) -> str:
         return score.status
     if score.standard_error is None:
         return f"{score.value:{digits}}"
-    return f"{score.value:{digits}} ±{f'{score.standard_error:.1g}'.removeprefix('0')}"
+    error = f"{score.standard_error:.1g}"
+    return f"{score.value:{digits}} ±{error.removeprefix('0') or error}"
 
 
 def _heading(record: RunRecord, n_obs: int) -> str:

@@ -229,7 +229,7 @@ def _check_constructor(
 ) -> None:
     declared = isinstance(cls.capabilities, Capability)
     report.require("capabilities are declared", declared, f"capabilities is {cls.capabilities!r}")
-    for key, value in {**registry.constructor_defaults(method.registered_name), **settings}.items():  # type: ignore[attr-defined]
+    for key, value in {**registry.constructor_defaults(method.registered_name), **settings}.items():
         stored = getattr(method, key, inspect.Parameter.empty)
         same = stored is value or stored == value
         report.require("the constructor stores its arguments", same, f"{key}={value!r} is stored as {stored!r}")

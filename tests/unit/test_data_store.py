@@ -281,7 +281,7 @@ def test_wrong_arguments_are_named(recipe, tmp_path):
         ensure(recipe, tmp_path, "tset", 10)
     with pytest.raises(ExobenchError, match=r"workers=0"):
         resolve_workers(0)
-    with pytest.raises(ExobenchError, match=r"data\.shard_rows=0"):
+    with pytest.raises(ExobenchError, match=r"task\.shard_rows=0"):
         make_recipe(shard_rows=0)
     with pytest.raises(ExobenchError, match="nothing to verify"):
         verify(recipe, tmp_path)
