@@ -1,4 +1,7 @@
-"""ExoGAN at the default budget is what the README says: minutes of work, ten on two cores."""
+"""ExoGAN at the default budget is what the README says: ten minutes of work on two cores.
+
+Scored on 1,000 test spectra: among the 100 of the default, those in which CO can be seen at all are too few to tell.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ pytestmark = pytest.mark.slow
 def record(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("default")
     done = subprocess.run(
-        [sys.executable, "-m", "exobench", "method=exogan", "task=hotjupiter", "paths.data=data"],
+        [sys.executable, "-m", "exobench", "method=exogan", "task=hotjupiter", "n_test=1000", "paths.data=data"],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "2"},
         capture_output=True,
@@ -35,9 +38,9 @@ def box(record):
     return (np.array([parameter[end] for parameter in record["parameters"]]) for end in ("low", "high"))
 
 
-def test_it_scores_one_hundred_spectra(record):
+def test_it_ran_at_the_default_budget(record):
     assert record["status"] == "ok"
-    assert record["n_test"] == 100
+    assert record["n_test"] == 1000
     assert record["budget"] == 100_000
 
 
