@@ -14,78 +14,35 @@ import json
 import platform
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from exobench.data.source import open_data
 from exobench.method import Limits, Progress
-from exobench.noise import ConstantNoise
-from exobench.opacities.band_model import band_model_opacities
-from exobench.parameters import Parameter, ParameterSpace
-from exobench.prior import UniformPrior
-from exobench.problem import InferenceProblem, Split
-from exobench.simulators.transmission import TransmissionSimulator
+from exobench.problem import InferenceProblem
+from exobench.registry import build_task
+from exobench.task import TaskRequest
 from exobench_baselines.exogan.inpainting import PublishedMisfit, Search
-from exobench_baselines.exogan.layout import PARAMETER_NAMES, Layout
+from exobench_baselines.exogan.layout import Layout
 from exobench_baselines.exogan.losses import energy_score
 from exobench_baselines.exogan.method import ExoGAN
 from exobench_baselines.exogan.networks import Discriminator, Generator, initialise
 from exobench_baselines.exogan.pictures import Pictures
 from exobench_baselines.exogan.posterior import ExoGANPosterior
-from exobench_baselines.exogan.subset import FirstRows
 
 Array = NDArray[np.float64]
-LOW = (-8.0, -8.0, -8.0, -8.0, 0.8, 0.8, 1000.0)
-HIGH = (-1.0, -1.0, -1.0, -1.0, 2.0, 1.5, 2000.0)
 PUBLISHED_RESTARTS, PUBLISHED_EVALUATIONS = 64, 1001
 
 
-@dataclass
-class Simulated:
-    """Spectra made before the measurement."""
-
-    theta: dict[str, Array]
-    depth: dict[str, Array]
-
-    def n(self, split: Split) -> int:
-        """Number of spectra."""
-        return len(self.theta[split])
-
-    def read(self, split: Split, n: int) -> tuple[Array, Array]:
-        """The first n rows."""
-        return self.theta[split][:n], self.depth[split][:n]
-
-    def stream(self, split: Split, batch_size: int, **settings: object) -> object:
-        """Training batches come from FirstRows, which holds this source."""
-        raise NotImplementedError(f"{split} batches of {batch_size} come from FirstRows")
-
-
-def build_problem(n_train: int, n_validation: int) -> InferenceProblem:
-    """The hot Jupiter at 20 ppm on ExoGAN's grid, with the embedded opacities."""
-    edges = 0.3 * 1.01 ** np.arange(516)
-    centres = 0.5 * (edges[1:] + edges[:-1])
-    space = ParameterSpace(
-        tuple(
-            Parameter(name, "", name, low, high, "log10" if name.startswith("log10_") else "linear")
-            for name, low, high in zip(PARAMETER_NAMES, LOW, HIGH, strict=True)
-        )
-    )
-    simulator = TransmissionSimulator(band_model_opacities(centres, edges), space.names)
-    prior, rng = UniformPrior(space), np.random.default_rng(0)
-    theta = {"train": prior.sample(n_train, rng), "validation": prior.sample(n_validation, rng)}
-    depth = {
-        split: np.concatenate([simulator(torch.as_tensor(part)).double().numpy() for part in _parts(values)])
-        for split, values in theta.items()
-    }
-    source = FirstRows(Simulated(theta, depth), n_train)  # type: ignore[arg-type]
-    return InferenceProblem("hotjupiter", space, prior, centres, edges, ConstantNoise(20.0), source)
-
-
-def _parts(values: Array) -> list[Array]:
-    return [values[start : start + 2000] for start in range(0, len(values), 2000)]
+def build_problem(n_train: int, n_validation: int, root: Path) -> InferenceProblem:
+    """The task itself, on spectra of another data seed: a posterior from a run has seen none of them."""
+    task = build_task({"name": "hotjupiter", "data_seed": 1}, TaskRequest())
+    data = open_data(task, root, n_train=n_train, n_validation=n_validation, n_test=1)
+    return task.problem(data.source, ExoGAN.capabilities)
 
 
 def published_seconds(problem: InferenceProblem, evaluations: int) -> float:
@@ -129,16 +86,16 @@ def sampling(posterior: ExoGANPosterior, x: Array, sigma: Array, theta: Array, r
     }
 
 
-def measure(settings: argparse.Namespace) -> dict[str, object]:
-    """All figures of one run."""
-    problem = build_problem(settings.train, 2048)
+def measure(settings: argparse.Namespace, scratch: Path) -> dict[str, object]:
+    """All figures of one run; spectra and training state go to the scratch folder."""
+    problem = build_problem(settings.train, 2048, scratch / "data")
     if settings.posterior is None:
         posterior = ExoGAN().fit(
             problem,
             limits=Limits(steps=settings.steps),
             rng=np.random.default_rng(0),
             device="cpu",
-            workdir=Path(tempfile.mkdtemp()),
+            workdir=scratch,
             stop=lambda: False,
             progress=Progress.silent(),
         )
@@ -184,7 +141,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     settings = parser.parse_args()
     torch.set_num_threads(settings.threads)
-    text = json.dumps(measure(settings), indent=1)
+    with tempfile.TemporaryDirectory() as scratch:
+        text = json.dumps(measure(settings, Path(scratch)), indent=1)
     print(text)
     if settings.out is not None:
         settings.out.write_text(text + "\n")

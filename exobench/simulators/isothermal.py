@@ -1,9 +1,10 @@
-"""What tasks on isothermal transmission spectra have in common: their parameters and the temperatures they need."""
+"""What tasks on isothermal transmission spectra have in common: their parameters and their simulator's recipe."""
 
 from __future__ import annotations
 
 from exobench.parameters import Parameter, ParameterSpace
-from exobench.simulators.recipe import GASES
+from exobench.simulators.recipe import GASES, BinEdges, TransmissionRecipe
+from exobench.task import TaskRequest
 
 _LABELS = {"H2O": r"H_2O", "CO2": r"CO_2", "CO": r"CO", "CH4": r"CH_4"}
 
@@ -35,7 +36,37 @@ def isothermal_parameters(
     )
 
 
-def temperature_range(space: ParameterSpace) -> Range:
-    """Ends of the prior of the temperature, for the opacities to bracket."""
+def transmission_recipe(
+    request: TaskRequest,
+    space: ParameterSpace,
+    bin_edges_um: BinEdges,
+    *,
+    flavour: str,
+    star_radius_rsun: float,
+    k_table_overlap: str,
+    default_opacities_path: str | None = None,
+) -> TransmissionRecipe:
+    """The recipe that follows what the user asked for, with opacities that bracket the prior's temperatures.
+
+    Args:
+        request: simulator and opacities asked for.
+        space: the parameters of ``isothermal_parameters``.
+        bin_edges_um: edges, or pairs of lower and upper edge.
+        flavour: physics constants and conventions.
+        star_radius_rsun: radius of the star.
+        k_table_overlap: how k-tables of several gases combine.
+        default_opacities_path: opacities where none are asked for; None for the embedded band model.
+    """
     column = space.index("temperature_k")
-    return float(space.low[column]), float(space.high[column])
+    path = request.opacities_path
+    return TransmissionRecipe(
+        bin_edges_um=bin_edges_um,
+        parameter_names=space.names,
+        kind="transmission" if request.simulator == "auto" else request.simulator,
+        flavour=flavour,
+        opacities_path=default_opacities_path if path is None else path,
+        opacities_average=request.opacities_average,
+        star_radius_rsun=star_radius_rsun,
+        temperature_range_k=(float(space.low[column]), float(space.high[column])),
+        k_table_overlap=k_table_overlap,
+    )

@@ -10,8 +10,7 @@ from exobench.noise_varied import InstrumentNoise, photon_noise_shape
 from exobench.opacities.grids import bin_centres
 from exobench.prior import UniformPrior
 from exobench.registry import register_task
-from exobench.simulators.isothermal import isothermal_parameters, temperature_range
-from exobench.simulators.recipe import TransmissionRecipe
+from exobench.simulators.isothermal import isothermal_parameters, transmission_recipe
 from exobench.task import Task, TaskRequest
 
 PARAMETERS = isothermal_parameters(
@@ -81,15 +80,12 @@ def build(
             (lowest_noise_ppm, highest_noise_ppm),
             tuple(photon_noise_shape(edges, star_temperature_k).tolist()),
         ),
-        simulator=TransmissionRecipe(
-            bin_edges_um=tuple((low, high) for low, high in edges.tolist()),
-            parameter_names=PARAMETERS.names,
-            kind="transmission" if request.simulator == "auto" else request.simulator,
+        simulator=transmission_recipe(
+            request,
+            PARAMETERS,
+            tuple((low, high) for low, high in edges.tolist()),
             flavour=flavour,
-            opacities_path=request.opacities_path,
-            opacities_average=request.opacities_average,
             star_radius_rsun=star_radius_rsun,
-            temperature_range_k=temperature_range(PARAMETERS),
             k_table_overlap=k_table_overlap,
         ),
         data_seed=data_seed,

@@ -9,8 +9,7 @@ from exobench.noise_varied import VariedNoise
 from exobench.opacities.grids import exogan_grid
 from exobench.prior import UniformPrior
 from exobench.registry import register_task
-from exobench.simulators.isothermal import isothermal_parameters, temperature_range
-from exobench.simulators.recipe import TransmissionRecipe
+from exobench.simulators.isothermal import isothermal_parameters, transmission_recipe
 from exobench.task import Task, TaskRequest
 
 PARAMETERS = isothermal_parameters(
@@ -65,16 +64,13 @@ def build(
         bin_edges_um=bin_edges_um,
         noise=VariedNoise(level, (), shape_dex, largest_missing),
         test_noise=VariedNoise(level, tuple(test_noise_ppm), shape_dex, largest_missing),
-        simulator=TransmissionRecipe(
-            bin_edges_um=tuple(bin_edges_um),
-            parameter_names=PARAMETERS.names,
-            kind="transmission" if request.simulator == "auto" else request.simulator,
+        simulator=transmission_recipe(
+            request,
+            PARAMETERS,
+            tuple(bin_edges_um),
             flavour=flavour,
-            opacities_path=request.opacities_path,
-            opacities_average=request.opacities_average,
-            k_table_overlap=k_table_overlap,
             star_radius_rsun=star_radius_rsun,
-            temperature_range_k=temperature_range(PARAMETERS),
+            k_table_overlap=k_table_overlap,
         ),
         data_seed=data_seed,
         shard_rows=shard_rows,

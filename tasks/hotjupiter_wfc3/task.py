@@ -10,8 +10,7 @@ from exobench.opacities.grids import bin_centres
 from exobench.opacities.installed import package_folder
 from exobench.prior import UniformPrior
 from exobench.registry import register_task
-from exobench.simulators.isothermal import isothermal_parameters, temperature_range
-from exobench.simulators.recipe import TransmissionRecipe
+from exobench.simulators.isothermal import isothermal_parameters, transmission_recipe
 from exobench.task import Task, TaskRequest
 
 PARAMETERS = isothermal_parameters(
@@ -67,7 +66,8 @@ def build(
         ExobenchError: nemesispy is not installed and no other opacities are given.
     """
     edges = channels()
-    path = request.opacities_path
+    # Not looked for when other opacities are given: it then need not be installed.
+    default = str(package_folder("nemesispy", "data")) if request.opacities_path is None else None
     return Task(
         name="hotjupiter_wfc3",
         prior=UniformPrior(PARAMETERS),
@@ -78,16 +78,14 @@ def build(
             (lowest_noise_ppm, highest_noise_ppm),
             tuple(photon_noise_shape(edges, star_temperature_k).tolist()),
         ),
-        simulator=TransmissionRecipe(
-            bin_edges_um=tuple((low, high) for low, high in edges.tolist()),
-            parameter_names=PARAMETERS.names,
-            kind="transmission" if request.simulator == "auto" else request.simulator,
+        simulator=transmission_recipe(
+            request,
+            PARAMETERS,
+            tuple((low, high) for low, high in edges.tolist()),
             flavour=flavour,
-            opacities_path=str(package_folder("nemesispy", "data")) if path is None else path,
-            opacities_average=request.opacities_average,
             star_radius_rsun=star_radius_rsun,
-            temperature_range_k=temperature_range(PARAMETERS),
             k_table_overlap=k_table_overlap,
+            default_opacities_path=default,
         ),
         data_seed=data_seed,
         shard_rows=shard_rows,
