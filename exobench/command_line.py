@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +164,7 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
     from omegaconf.errors import OmegaConfBaseException
 
     extra = plugin_overrides(overrides)
-    with initialize_config_module("exobench.conf", version_base="1.3"):
+    with _hydra_set_aside(), initialize_config_module("exobench.conf", version_base="1.3"):
         try:
             return compose(config_name, overrides=[*overrides, *extra])
         except OverrideParseException as error:
@@ -172,6 +173,20 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
             ) from error
         except (ConfigCompositionException, OmegaConfBaseException, HydraException) as error:
             raise _explain(config_name, overrides, error) from error
+
+
+@contextmanager
+def _hydra_set_aside() -> Iterator[None]:
+    """Lets a config be composed inside a running job, whose own Hydra comes back afterwards."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    instance = GlobalHydra.instance()
+    running = instance.hydra
+    instance.clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def _explain(config_name: str, overrides: Sequence[str], error: Exception) -> ExobenchError:

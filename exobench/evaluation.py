@@ -1,4 +1,4 @@
-"""The stages of a run that touch the method: fit, draw, score."""
+"""Two stages of a run: fit, and score."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from exobench.data.source import TestSpectra
 from exobench.devices import peak_device_bytes
-from exobench.errors import ExobenchError
+from exobench.drawing import Drawn
 from exobench.files import write_atomically
-from exobench.method import AbstractMethod, Capability, Limits, Progress
+from exobench.finished_fits import FitLibrary, read_fit_note, write_fit_note
+from exobench.method import AbstractMethod, Limits, Progress
 from exobench.metrics.aggregate import aggregate
 from exobench.metrics.calibration import calibration_verdict
 from exobench.metrics.cost import peak_rss_bytes
@@ -30,19 +31,14 @@ from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.per_spectrum import per_spectrum
 from exobench.posterior import AbstractPosterior
 from exobench.problem import InferenceProblem
-from exobench.results import DRAWS, POSTERIOR, SCORES, write_arrays
+from exobench.results import POSTERIOR, SCORES, write_arrays
 from exobench.seeds import rng_for
 from exobench.task import Task
 
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-SAMPLE_CHUNK = 1000
-"""Spectra handed to ``sample`` at a time."""
-STORED_DRAW_NUMBERS = 20_000_000
-"""Draws are stored for as many spectra as fit into this many numbers (80 MB as float32)."""
-
-FIT_NOTE, SECONDS_NOTE = "fit.json", "seconds.json"
+SECONDS_NOTE = "seconds.json"
 SECONDS_BETWEEN_NOTES = 10.0
 
 
@@ -58,19 +54,6 @@ class Fitted:
     peak_device_bytes: int | None
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Draws for all test spectra and what they cost."""
-
-    theta: Array
-    log_weight: Array | None
-    log_prob_true: Array | None
-    seconds: float
-    n_draws: int
-    peak_memory_bytes: int
-    diagnostics: dict[str, float]
-
-
 def fit_or_load(
     method: AbstractMethod,
     problem: InferenceProblem,
@@ -79,11 +62,24 @@ def fit_or_load(
     device: str,
     folder: Path,
     fit_key: str,
-    *,
-    share: bool = True,
+    library: FitLibrary | None,
 ) -> Fitted:
-    """Fits, or reads back a finished fit: this run's own, or one that differs in its test settings only."""
-    finished = _finished_fit(folder, fit_key, share)
+    """Fits, or reads back a finished fit.
+
+    Args:
+        method: to fit.
+        problem: all that it may see.
+        limits: of the fit.
+        identity: decides the random numbers.
+        device: resolved.
+        folder: of the run.
+        fit_key: what the fit is known by.
+        library: finished fits of other runs that may be used; None for this run's own alone.
+    """
+    own = read_fit_note(folder, fit_key)
+    finished = (folder, own) if own is not None else None
+    if finished is None and library is not None:
+        finished = library.find(method.registered_name, fit_key)
     if finished is not None:
         source, cost = finished
         if source != folder:
@@ -107,24 +103,14 @@ def fit_or_load(
         )
     posterior.save(folder / POSTERIOR)
     facts: dict[str, Any] = {
-        "seconds": spent(),
+        "seconds": spent() + (library.borrowed_seconds if library is not None else 0.0),
         "simulations": problem.n_train + problem.n_validation + problem.simulator_calls.n,
         "likelihood_calls": problem.likelihood_calls.n,
         "peak_memory_bytes": peak_rss_bytes(),
         "peak_device_bytes": peak_device_bytes(device),
     }
-    _write_note(folder / FIT_NOTE, {"fit_key": fit_key, **facts})
+    write_fit_note(folder, fit_key, facts)
     return Fitted(posterior, **facts)
-
-
-def _finished_fit(folder: Path, fit_key: str, share: bool) -> tuple[Path, dict[str, Any]] | None:
-    """The folder of a finished fit with this key and seed and what it cost, or None."""
-    siblings = sorted(path for path in folder.parent.parent.glob(f"*/{folder.name}") if path != folder)
-    for candidate in (folder, *siblings) if share else (folder,):
-        facts = _read_note(candidate / FIT_NOTE)
-        if isinstance(facts, dict) and facts.pop("fit_key", None) == fit_key:
-            return candidate, facts
-    return None
 
 
 def _write_note(path: Path, content: object) -> None:
@@ -137,52 +123,6 @@ def _read_note(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def draw_posteriors(
-    posterior: AbstractPosterior,
-    method: AbstractMethod,
-    test: TestSpectra,
-    n_draws: int,
-    identity: tuple[object, ...],
-    folder: Path,
-    task_name: str,
-) -> Drawn:
-    """Draws theta for every test spectrum, a thousand spectra at a time, and stores the draws.
-
-    Raises:
-        ExobenchError: if the method returns draws of a wrong shape.
-    """
-    has_density = Capability.LOG_PROB in method.capabilities
-    log.info("%s: retrieving %s test spectra ...", method.registered_name, f"{len(test.x):,}")
-    theta, weights, densities, notes = [], [], [], []
-    start = time.perf_counter()
-    chunks = range(0, len(test.x), SAMPLE_CHUNK)
-    for first in tqdm(chunks, desc="sampling", unit="chunk", disable=None, leave=False):
-        rows = slice(first, first + SAMPLE_CHUNK)
-        x, sigma = test.x[rows], test.sigma[rows]
-        samples = posterior.sample(x, sigma, n_draws, rng=rng_for(*identity, "sample", first))
-        _check_shape(samples.theta, len(x), test.theta_true.shape[1], n_draws)
-        theta.append(np.asarray(samples.theta, dtype=np.float32))
-        weights.append(samples.log_weight)
-        notes.append(samples.diagnostics)
-    seconds = time.perf_counter() - start
-    if has_density:
-        for first in chunks:
-            rows = slice(first, first + SAMPLE_CHUNK)
-            truth = test.theta_true[rows][:, None, :]
-            densities.append(posterior.log_prob(truth, test.x[rows], test.sigma[rows])[:, 0])
-    drawn = Drawn(
-        theta=np.concatenate(theta),
-        log_weight=None if any(w is None for w in weights) else np.concatenate([w for w in weights if w is not None]),
-        log_prob_true=np.concatenate(densities) if has_density else None,
-        seconds=seconds,
-        n_draws=theta[0].shape[1],
-        peak_memory_bytes=peak_rss_bytes(),
-        diagnostics=_mean_diagnostics(notes),
-    )
-    _store_draws(drawn, test, folder, task_name)
-    return drawn
 
 
 def score_draws(
@@ -207,29 +147,6 @@ def score_draws(
     scores = aggregate(table, space.names, space.low, space.high)
     verdict = calibration_verdict(table["rank"], space.names)
     return {"scores": [score.to_dict() for score in scores], "calibration": asdict(verdict)}
-
-
-def _check_shape(theta: Array, n_obs: int, n_param: int, n_draws: int) -> None:
-    shape = np.shape(theta)
-    if len(shape) != 3 or shape[0] != n_obs or shape[2] != n_param or not 0 < shape[1] <= n_draws:
-        raise ExobenchError(
-            f"the method returned draws of shape {shape}; expected ({n_obs}, 1 to {n_draws}, {n_param}) "
-            "for (obs, draw, param)."
-        )
-
-
-def _store_draws(drawn: Drawn, test: TestSpectra, folder: Path, task_name: str) -> None:
-    n_stored = max(1, min(len(drawn.theta), STORED_DRAW_NUMBERS // (drawn.n_draws * drawn.theta.shape[2])))
-    arrays = {"theta": drawn.theta[:n_stored], "theta_true": test.theta_true[:n_stored]}
-    if drawn.log_weight is not None:
-        arrays["log_weight"] = drawn.log_weight[:n_stored]
-    write_arrays(folder / DRAWS, arrays, {"task": task_name, "n_test": len(drawn.theta), "n_stored": n_stored})
-
-
-def _mean_diagnostics(notes: list[dict[str, Any]]) -> dict[str, float]:
-    names = sorted({name for note in notes for name in note})
-    means = {name: float(np.mean([np.mean(note[name]) for note in notes if name in note])) for name in names}
-    return {name: value for name, value in means.items() if np.isfinite(value)}
 
 
 def _earlier_seconds(workdir: Path) -> float:

@@ -29,6 +29,8 @@ class Capability(enum.Flag):
     """Calls the likelihood, at a counted cost."""
     NEEDS_SIMULATOR = enum.auto()
     """Calls the simulator beyond the shared data set, at a counted cost."""
+    NEEDS_GRADIENT = enum.auto()
+    """Calls the likelihood and its gradient in theta, at a counted cost."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class AbstractMethod(abc.ABC):
     default_n_test: ClassVar[int] = 1000
     """Size of the nested test set that one run of this method can afford."""
     default_n_draws: ClassVar[int] = 1000
+    spectra_per_call: ClassVar[int] = 1000
+    """Spectra handed to ``sample`` at a time. Each answer is kept on disk, so a method that is slow on each spectrum
+    takes few at a time and loses little when it is cut off."""
 
     def skip(self, problem: InferenceProblem) -> str | None:
         """A reason why the method cannot run on this problem, or None."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from exobench.prior import UniformPrior
 from exobench.seeds import derived_seed
 
 if TYPE_CHECKING:
+    from exobench.method import Limits
     from exobench.simulators.base import Simulator
 
 Array = NDArray[np.float64]
@@ -46,12 +48,28 @@ class SpectraSource(Protocol):
         """Number of spectra."""
 
     def stream(
-        self, split: Split, batch_size: int, *, device: str, seed: int, noise: NoiseModel | None, start_step: int
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        device: str,
+        seed: int,
+        noise: NoiseModel | None,
+        start_step: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> Iterator[Batch]:
-        """Endless batches, a pure function of (seed, epoch, step)."""
+        """Endless batches, a pure function of (seed, epoch, step); slice ``rank`` of each global one."""
 
     def read(self, split: Split, n: int) -> tuple[Array, Array]:
         """The first n rows: theta (n, param) and noise-free depth (n, bin)."""
+
+
+class FinishedFits(Protocol):
+    """Finds the posterior of a finished fit."""
+
+    def __call__(self, settings: Mapping[str, Any], limits: Limits) -> Path | None:
+        """Folder of the posterior of a method with these complete settings and limits, on this problem; or None."""
 
 
 class BudgetExceeded(RuntimeError):
@@ -97,6 +115,8 @@ class InferenceProblem:
         spectra: noise-free training and validation spectra.
         allow_likelihood: whether this method declared that it needs the likelihood.
         allow_simulator: whether this method declared that it needs the simulator.
+        gradient_simulator: a simulator that can be differentiated, for a method that declared that it needs gradients.
+        finished_fits: finds finished fits of other methods on this problem; None where there are none.
     """
 
     name: str
@@ -109,6 +129,8 @@ class InferenceProblem:
     simulator: Simulator | None = None
     allow_likelihood: bool = False
     allow_simulator: bool = False
+    gradient_simulator: Simulator | None = None
+    finished_fits: FinishedFits | None = None
     likelihood_calls: CallCounter = field(default_factory=lambda: CallCounter("likelihood calls"))
     simulator_calls: CallCounter = field(default_factory=lambda: CallCounter("simulations"))
 
@@ -136,6 +158,8 @@ class InferenceProblem:
         seed: int = 0,
         noise: bool = True,
         start_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> Iterator[Batch]:
         """Endless shuffled batches with fresh noise each epoch.
 
@@ -146,12 +170,22 @@ class InferenceProblem:
             seed: orders rows and draws noise; a pure function of (seed, epoch, step).
             noise: add the task's noise; without it x is the noise-free depth and sigma is zero.
             start_step: steps to skip, to resume.
+            rank: this process among those that train together; it gets slice ``rank`` of every batch.
+            world_size: processes that share the batches.
 
         Returns:
             An iterator of ``Batch``.
         """
+        # A source that serves one process alone need not know of ranks.
+        share = {} if world_size == 1 else {"rank": rank, "world_size": world_size}
         return self.spectra.stream(
-            split, batch_size, device=device, seed=seed, noise=self.noise if noise else None, start_step=start_step
+            split,
+            batch_size,
+            device=device,
+            seed=seed,
+            noise=self.noise if noise else None,
+            start_step=start_step,
+            **share,
         )
 
     def arrays(self, split: Split, n: int | None = None, *, noise_copies: int = 1, seed: int = 0) -> Arrays:
@@ -181,6 +215,32 @@ class InferenceProblem:
             raise PermissionError("declare Capability.NEEDS_LIKELIHOOD to call the likelihood.")
         self.likelihood_calls.add(len(theta))
         return self.noise.log_likelihood(self._depth(theta), x, sigma)
+
+    def log_likelihood_gradient(self, theta: Array, x: Array, sigma: Array) -> tuple[Array, Array]:
+        """The exact log-likelihood and its gradient in theta; each row counts as one likelihood call.
+
+        Args:
+            theta: (n, param), in declared units.
+            x: one spectrum (bin,), or one for each row (n, bin); NaN where missing.
+            sigma: as x, inf where missing.
+
+        Returns:
+            The log-likelihood (n,) and its gradient (n, param).
+
+        Raises:
+            PermissionError: unless the method declared NEEDS_GRADIENT.
+        """
+        if self.gradient_simulator is None:
+            raise PermissionError("declare Capability.NEEDS_GRADIENT to call the likelihood's gradient.")
+        self.likelihood_calls.add(len(theta))
+        parameters = torch.as_tensor(theta).requires_grad_(True)
+        depth = self.gradient_simulator(parameters)
+        values = depth.detach().double().cpu().numpy()
+        present = np.isfinite(x) & np.isfinite(sigma)
+        slope = np.where(present, (x - values) / np.where(present, sigma, 1.0) ** 2, 0.0)
+        # The chain rule by hand keeps the residual in double precision whatever the simulator computes in.
+        (gradient,) = torch.autograd.grad(depth, parameters, torch.as_tensor(slope).to(depth))
+        return self.noise.log_likelihood(values, x, sigma), gradient.double().cpu().numpy()
 
     def simulate(self, theta: Array) -> Array:
         """Noise-free depth (n, bin) for theta (n, param). Counted.

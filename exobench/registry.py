@@ -102,6 +102,13 @@ def build_task(settings: dict[str, Any], request: TaskRequest) -> Task:
     return builder(request, **_checked_arguments("task", name, arguments, parameters))
 
 
+def settings_of(method: AbstractMethod) -> dict[str, Any]:
+    """The complete settings of a method: its name and every argument of its constructor, as ``build_method`` takes."""
+    return {"name": method.registered_name} | {
+        key: getattr(method, key) for key in _constructor_parameters(type(method))
+    }
+
+
 def constructor_defaults(name: str) -> dict[str, Any]:
     """The constructor's arguments with their defaults, for a method that ships no YAML."""
     return {

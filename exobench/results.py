@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 RECORD, DRAWS, SCORES, POSTERIOR = "run.json", "draws.h5", "scores.h5", "posterior"
+DIAGNOSTICS = "diagnostics.h5"
+"""What the method recorded of each spectrum: named arrays (obs,), such as log_evidence."""
 
 REQUIRED = ("schema_version", "metrics_version", "status", "task", "task_id", "method", "seed", "budget", "n_test")
 

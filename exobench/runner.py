@@ -13,14 +13,16 @@ import numpy as np
 
 from exobench.data.source import PromisedSpectra, open_data, task_on_data
 from exobench.devices import resolve_device
-from exobench.evaluation import draw_posteriors, fit_or_load, score_draws
+from exobench.drawing import draw_posteriors
+from exobench.evaluation import fit_or_load, score_draws
 from exobench.files import LOCK_NAME, folder_lock
+from exobench.finished_fits import FitLibrary
 from exobench.method import AbstractMethod, Capability, Limits
 from exobench.metrics.cost import Cost
 from exobench.metrics.score import METRICS_VERSION
 from exobench.problem import BudgetExceeded
 from exobench.provenance import code_version, hardware, package_versions
-from exobench.registry import build_method, build_task
+from exobench.registry import build_method, build_task, settings_of
 from exobench.results import RECORD, RunRecord, find_record, write_record
 from exobench.seeds import stable_hash
 from exobench.settings import RunSettings
@@ -135,25 +137,30 @@ def _run_stages(
         choice=settings.data,
         device=device,
     )
-    problem = task.problem(data.source, method.capabilities, device, simulation_budget=settings.budget)
+    library = _fit_library(settings, task, resolved)
+    problem = task.problem(
+        data.source,
+        method.capabilities,
+        device,
+        simulation_budget=settings.budget,
+        finished_fits=None if settings.rerun else library,
+    )
     if learns:
         log.info("%s on %s: %s training spectra", header["method"], task.name, f"{n_train:,}")
     limits = Limits(n_train=settings.n_train, steps=settings.steps, seconds=settings.seconds)
     identity = (settings.seed, task.name, stable_hash(settings.method))
-    fit_key = stable_hash({"task_id": task.task_id, **resolved, "n_test": None, "n_draws": None})
+    fit_key = library.key(settings_of(method), limits)
+    others = library if learns and not settings.rerun else None
     try:
-        fitted = fit_or_load(
-            method, problem, limits, identity, device, folder, fit_key, share=learns and not settings.rerun
-        )
-        calls_before = problem.likelihood_calls.n
-        drawn = draw_posteriors(fitted.posterior, method, data.test, n_draws, identity, folder, task.name)
+        fitted = fit_or_load(method, problem, limits, identity, device, folder, fit_key, others)
+        drawn = draw_posteriors(fitted.posterior, method, problem, data.test, n_draws, identity, folder, fit_key)
     except BudgetExceeded as error:
         log.error("%s passed its budget on %s: %s", header["method"], task.name, error)
         return write_record(folder, {**header, "status": "failed", "reason": str(error)})
     scored = score_draws(task, data.test, drawn, identity, folder)
     cost = Cost(
         simulations=fitted.simulations,
-        likelihood_calls=fitted.likelihood_calls + problem.likelihood_calls.n - calls_before,
+        likelihood_calls=fitted.likelihood_calls + drawn.likelihood_calls,
         training_seconds=fitted.seconds,
         seconds_per_posterior=drawn.seconds / n_test,
         n_parameters=fitted.posterior.n_parameters_trained,
@@ -169,10 +176,16 @@ def _run_stages(
             "cost": cost.to_dict(),
             **scored,
             "n_draws_returned": drawn.n_draws,
-            "diagnostics": drawn.diagnostics,
+            "diagnostics": drawn.mean_diagnostics(),
             "figures": [path.relative_to(folder).as_posix() for path in figures],
         },
     )
+
+
+def _fit_library(settings: RunSettings, task: Task, resolved: Mapping[str, Any]) -> FitLibrary:
+    shared = {key: resolved[key] for key in ("task", "data", "simulator", "budget")}
+    folder = settings.places.runs / task.name
+    return FitLibrary(folder, settings.seed, settings.n_train, {"task_id": task.task_id, **shared})
 
 
 def _skip_reason(task: Task, method: AbstractMethod, spectra: PromisedSpectra) -> str | None:
@@ -217,4 +230,5 @@ def _header(
 def _track(capabilities: Capability) -> str:
     if Capability.NEEDS_SIMULATOR in capabilities:
         return "unlimited"
-    return "likelihood-using" if Capability.NEEDS_LIKELIHOOD in capabilities else "amortised"
+    uses_likelihood = Capability.NEEDS_LIKELIHOOD in capabilities or Capability.NEEDS_GRADIENT in capabilities
+    return "likelihood-using" if uses_likelihood else "amortised"

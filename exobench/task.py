@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import unknown_name
+from exobench.exact import ExactPosterior
 from exobench.method import Capability
 from exobench.noise import NoiseModel
 from exobench.opacities.binning import AVERAGES
 from exobench.parameters import ParameterSpace
 from exobench.prior import UniformPrior
-from exobench.problem import CallCounter, InferenceProblem, SpectraSource
+from exobench.problem import CallCounter, FinishedFits, InferenceProblem, SpectraSource
 from exobench.seeds import derived_seed, stable_hash
 from exobench.simulators.base import Simulator
 
@@ -29,8 +30,8 @@ NESTED_TEST_SETS = (25, 100, 1000, N_TEST_MAX)
 class SimulatorRecipe(Protocol):
     """How to build a simulator in any process: small, picklable, and able to say what determines its numbers."""
 
-    def build(self, device: str = "cpu") -> Simulator:
-        """The simulator on a device."""
+    def build(self, device: str = "cpu", *, differentiable: bool = False) -> Simulator:
+        """The simulator on a device; one that can be differentiated in theta where that is asked for."""
 
     def describe(self) -> dict[str, object]:
         """JSON-able; two recipes with equal descriptions give equal spectra."""
@@ -73,6 +74,8 @@ class Task:
         data_seed: moves every spectrum of every split; never set by ``seed=``.
         shard_rows: rows of one file of the shared data set.
         test_noise: the noise of the test spectra, None for ``noise``.
+        exact: the posterior in closed form, for comparisons with it; None where there is none. No part of what
+            determines the scores, and never seen by a method.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Task:
     data_seed: int = 0
     shard_rows: int = 10_000
     test_noise: NoiseModel | None = None
+    exact: ExactPosterior | None = None
 
     @property
     def parameters(self) -> ParameterSpace:
@@ -124,6 +128,7 @@ class Task:
         device: str = "cpu",
         *,
         simulation_budget: int | None = None,
+        finished_fits: FinishedFits | None = None,
     ) -> InferenceProblem:
         """What a method with these capabilities may see.
 
@@ -132,9 +137,11 @@ class Task:
             capabilities: of the method.
             device: of the simulator.
             simulation_budget: most simulations that the method may ask for by itself; None for no bound.
+            finished_fits: finds fits that methods built on others may use.
         """
         needs_likelihood = Capability.NEEDS_LIKELIHOOD in capabilities
         needs_simulator = Capability.NEEDS_SIMULATOR in capabilities
+        needs_gradient = Capability.NEEDS_GRADIENT in capabilities
         return InferenceProblem(
             name=self.name,
             parameters=self.parameters,
@@ -146,5 +153,7 @@ class Task:
             simulator=self.simulator.build(device) if needs_likelihood or needs_simulator else None,
             allow_likelihood=needs_likelihood,
             allow_simulator=needs_simulator,
+            gradient_simulator=self.simulator.build(device, differentiable=True) if needs_gradient else None,
+            finished_fits=finished_fits,
             simulator_calls=CallCounter("simulations", simulation_budget),
         )

@@ -16,7 +16,7 @@ from exobench_baselines.exogan.layout import why_not
 from exobench_baselines.exogan.posterior import ExoGANPosterior
 from exobench_baselines.exogan.recipe import Recipe, Variant
 from exobench_baselines.exogan.sections import is_published_grid
-from exobench_baselines.exogan.subset import limited
+from exobench.data.first_rows import limited
 
 
 @register_method("exogan")

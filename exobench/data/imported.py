@@ -53,13 +53,13 @@ class ImportedSpectra:
     flavour: str
     shard_rows: int
 
-    def build(self, device: str = "cpu") -> Simulator:
+    def build(self, device: str = "cpu", *, differentiable: bool = False) -> Simulator:
         """There is none.
 
         Raises:
             ExobenchError: always.
         """
-        del device
+        del device, differentiable
         self._refuse()
 
     def describe(self) -> dict[str, object]:

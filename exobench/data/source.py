@@ -64,7 +64,16 @@ class PromisedSpectra:
         raise ExobenchError("a method's skip must answer from names, grid and noise; there are no spectra yet.")
 
     def stream(
-        self, split: Split, batch_size: int, *, device: str, seed: int, noise: NoiseModel | None, start_step: int
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        device: str,
+        seed: int,
+        noise: NoiseModel | None,
+        start_step: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> Iterator[Batch]:
         """Refused: there are no spectra yet."""
         raise ExobenchError("a method's skip must answer from names, grid and noise; there are no spectra yet.")

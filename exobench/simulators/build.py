@@ -43,8 +43,8 @@ def build_simulator(
         ExobenchError: there is no such kind, it does not take such a setting, or it cannot be differentiated.
         MissingDependencyError: the kind needs a package that is not installed.
     """
-    if differentiable and kind in _WITHOUT_GRADIENT:
-        raise ExobenchError(f"simulator '{kind}' cannot be differentiated; use 'transmission_torch'.")
+    if differentiable:
+        check_differentiable(kind)
     if opacities.k_tables:
         from exobench.simulators.build_ktable import build_k_table_simulator
 
@@ -58,6 +58,16 @@ def build_simulator(
         return simulator(opacities, parameter_names, **settings)
     except TypeError as error:
         raise ExobenchError(f"simulator '{kind}': {error}") from error
+
+
+def check_differentiable(kind: str) -> None:
+    """Refuses a kind of simulator that has no gradient.
+
+    Raises:
+        ExobenchError: naming one that has.
+    """
+    if kind in _WITHOUT_GRADIENT:
+        raise ExobenchError(f"simulator '{kind}' cannot be differentiated; use 'transmission_torch'.")
 
 
 def _settings_of(simulator: Any) -> dict[str, Any]:

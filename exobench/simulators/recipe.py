@@ -62,11 +62,17 @@ class TransmissionRecipe:
         if self.k_table_overlap not in (None, *K_TABLE_OVERLAPS):
             raise unknown_name("k-table overlap", str(self.k_table_overlap), K_TABLE_OVERLAPS)
 
-    def build(self, device: str = "cpu") -> Simulator:
-        """The simulator on a device."""
-        from exobench.simulators.build import build_simulator
+    def build(self, device: str = "cpu", *, differentiable: bool = False) -> Simulator:
+        """The simulator on a device; one that can be differentiated in theta where that is asked for.
+
+        Raises:
+            ExobenchError: the kind asked for cannot be differentiated.
+        """
+        from exobench.simulators.build import build_simulator, check_differentiable
         from exobench.simulators.build_ktable import build_k_table_simulator
 
+        if differentiable:
+            check_differentiable(self.kind)
         opacities = self._opacities()
         settings: dict[str, Any] = {
             "flavour": self.flavour,
@@ -77,7 +83,7 @@ class TransmissionRecipe:
             return build_k_table_simulator(
                 self.kind, opacities, self.parameter_names, overlap=self.k_table_overlap, **settings
             )
-        return build_simulator(self.kind, opacities, self.parameter_names, **settings)
+        return build_simulator(self.kind, opacities, self.parameter_names, differentiable=differentiable, **settings)
 
     def describe(self) -> dict[str, object]:
         """What determines the spectra; opacities enter by the hash of their numbers, not by their path."""

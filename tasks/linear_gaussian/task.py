@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
 from exobench.noise import ConstantNoise
@@ -13,6 +14,9 @@ from exobench.prior import UniformPrior
 from exobench.registry import register_task
 from exobench.simulators.base import Simulator
 from exobench.task import Task, TaskRequest
+from exobench_tasks.linear_gaussian.exact import LinearGaussianPosterior
+
+Array = NDArray[np.float64]
 
 
 def parameter_names(n_param: int) -> tuple[str, ...]:
@@ -28,12 +32,20 @@ class LinearGaussianRecipe:
     n_bin: int
     matrix_seed: int
 
-    def build(self, device: str = "cpu") -> Simulator:
-        """The simulator on a device."""
+    def build(self, device: str = "cpu", *, differentiable: bool = False) -> Simulator:
+        """The simulator on a device; it can always be differentiated."""
+        del differentiable
         from exobench.simulators.linear_gaussian import LinearGaussianSimulator
 
         names = parameter_names(self.n_param)
         return LinearGaussianSimulator(self.n_param, self.n_bin, self.matrix_seed, parameter_names=names).to(device)
+
+    def matrix_and_offset(self) -> tuple[Array, Array]:
+        """A (bin, param) and b (bin,) of x = A theta + b."""
+        from exobench.simulators.linear_gaussian import LinearGaussianSimulator
+
+        simulator = LinearGaussianSimulator(self.n_param, self.n_bin, self.matrix_seed)
+        return simulator.matrix.numpy(), simulator.offset.numpy()
 
     def describe(self) -> dict[str, object]:
         """What determines the spectra."""
@@ -78,13 +90,15 @@ def build(
     if n_bin < 1 or n_param < 1:
         raise ExobenchError(f"task.n_bin={n_bin} and task.n_param={n_param} must both be at least 1.")
     edges = np.linspace(1.0, 2.0, n_bin + 1)
+    recipe = LinearGaussianRecipe(n_param, n_bin, matrix_seed)
     return Task(
         name="linear_gaussian",
         prior=UniformPrior(space),
         wavelength_um=0.5 * (edges[1:] + edges[:-1]),
         bin_edges_um=edges,
         noise=ConstantNoise(noise_ppm),
-        simulator=LinearGaussianRecipe(n_param, n_bin, matrix_seed),
+        simulator=recipe,
         data_seed=data_seed,
         shard_rows=shard_rows,
+        exact=LinearGaussianPosterior(*recipe.matrix_and_offset(), space),
     )

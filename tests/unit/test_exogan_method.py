@@ -12,7 +12,7 @@ from exobench.prior import UniformPrior
 from exobench.problem import InferenceProblem
 from exobench_baselines.exogan.method import ExoGAN
 from exobench_baselines.exogan.sections import published_wavelength_um
-from exobench_baselines.exogan.subset import FirstRows
+from exobench.data.first_rows import FirstRows
 
 GASES = ("log10_h2o", "log10_co2", "log10_co", "log10_ch4")
 SPACE = ParameterSpace(
