@@ -51,13 +51,15 @@ class BoxGaussian:
         while n_accepted < n_draws:
             z, log_weight = self._proposals(rng.random((_BATCH, len(self.mean))))
             if (log_weight > top).any():
-                raise ExobenchError("the bound on the weights of a Gaussian in a box does not hold; do not use it here.")
+                raise ExobenchError(
+                    "the bound on the weights of a Gaussian in a box does not hold; do not use it here."
+                )
             kept = z[np.log(rng.random(_BATCH)) < log_weight - top]
             accepted.append(kept)
             n_accepted, n_proposed = n_accepted + len(kept), n_proposed + _BATCH
             if n_proposed >= _MAX_PROPOSALS and n_accepted < n_draws:
                 raise ExobenchError(
-                    f"{n_accepted} of {n_proposed:.0e} proposals lie in the prior's box; {n_draws} exact draws asked for."
+                    f"{n_accepted} of {n_proposed:.0e} proposals lie in the prior's box; {n_draws} draws asked for."
                 )
         theta = self.mean + np.concatenate(accepted)[:n_draws] @ self._factor().T
         return np.clip(theta, self.low, self.high)
@@ -80,7 +82,7 @@ class BoxGaussian:
         return np.linalg.cholesky(self.covariance)
 
     def _proposals(self, uniform: Array) -> tuple[Array, Array]:
-        """z (n, param) of uniform numbers (n, param), and the log weight of each row."""
+        """Rows z (n, param) of uniform numbers (n, param), and the log weight of each row."""
         factor = self._factor()
         z = np.zeros_like(uniform)
         log_weight = np.zeros(len(uniform))

@@ -1,0 +1,136 @@
+"""What all methods that train a conditional estimator share: fitting through the engine, storing, loading."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from exobench.errors import ExobenchError
+from exobench.method import AbstractMethod, Capability, Limits, Progress
+from exobench.networks.box import BoxTransform
+from exobench.networks.encoder import SpectrumEncoder
+from exobench.networks.settings import EmbeddingSettings
+from exobench.neural.estimator import ConditionalEstimator
+from exobench.neural.model import NeuralModel
+from exobench.neural.posterior import NeuralPosterior, read_description, read_weights
+from exobench.problem import InferenceProblem
+from exobench.training.engine import train
+from exobench.training.settings import TrainingSettings
+
+N_EXAMPLE = 20_000
+
+
+class NeuralMethod(AbstractMethod):
+    """A method that trains q(u | context(x, sigma)) on the shared spectra.
+
+    Subclasses store their own arguments, hand ``embedding`` and ``training`` on to ``super().__init__``, and build
+    their estimator.
+
+    Args:
+        embedding: settings of the embedding network; see ``EmbeddingSettings``. None for the defaults.
+        training: settings of the training; see ``TrainingSettings``. None for the defaults.
+
+    Raises:
+        ExobenchError: a setting that does not exist, or a value that no fit can use.
+    """
+
+    capabilities: ClassVar[Capability] = Capability.LOG_PROB | Capability.AMORTISED | Capability.MISSING_BINS
+    default_n_test: ClassVar[int] = 10_000
+    default_n_draws: ClassVar[int] = 200
+    default_embedding: ClassVar[dict[str, Any]] = {}
+    """What a subclass sets otherwise than ``EmbeddingSettings`` does."""
+    default_training: ClassVar[dict[str, Any]] = {}
+    """What a subclass sets otherwise than ``TrainingSettings`` does."""
+
+    def __init__(self, embedding: dict[str, Any] | None = None, training: dict[str, Any] | None = None) -> None:
+        self.embedding = embedding
+        self.training = training
+        self.embedding_settings()
+        self.training_settings()
+
+    def embedding_settings(self) -> EmbeddingSettings:
+        """The embedding's settings, checked."""
+        return EmbeddingSettings.of({**self.default_embedding, **(self.embedding or {})}, key="method.embedding")
+
+    def training_settings(self) -> TrainingSettings:
+        """The training's settings, checked."""
+        return TrainingSettings.of({**self.default_training, **(self.training or {})}, key="method.training")
+
+    @abc.abstractmethod
+    def build_estimator(self, n_param: int, n_context: int) -> ConditionalEstimator:
+        """The estimator with random weights, taken from torch's global generator, which the caller seeds."""
+
+    def fit(
+        self,
+        problem: InferenceProblem,
+        *,
+        limits: Limits,
+        rng: np.random.Generator,
+        device: str,
+        workdir: Path,
+        stop: Callable[[], bool],
+        progress: Progress,
+    ) -> NeuralPosterior:
+        """Trains; see ``AbstractMethod.fit``. ``limits.steps`` counts optimiser steps."""
+        seed = int(rng.integers(2**62))
+        model = self.untrained(problem, limits, seed)
+        train(
+            model,
+            problem,
+            self.training_settings(),
+            limits=limits,
+            seed=seed,
+            device=device,
+            workdir=workdir,
+            stop=stop,
+            progress=progress,
+        )
+        return NeuralPosterior(model, self.describe(model, problem), device)
+
+    def untrained(self, problem: InferenceProblem, limits: Limits, seed: int) -> NeuralModel:
+        """The model with random weights, its features fitted on training spectra; a pure function of its arguments."""
+        n = min(problem.n_train, limits.n_train or N_EXAMPLE, N_EXAMPLE)
+        examples = problem.arrays("train", n, seed=seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder = SpectrumEncoder.build(self.embedding_settings(), examples.x, examples.sigma)
+            estimator = self.build_estimator(len(problem.parameters), encoder.n_context)
+        box = BoxTransform(problem.parameters.low, problem.parameters.high)
+        return NeuralModel(box, encoder, estimator)
+
+    def describe(self, model: NeuralModel, problem: InferenceProblem) -> dict[str, Any]:
+        """What ``load_posterior`` needs to build the model again; JSON-able."""
+        return {
+            "method": type(self).__name__,
+            "arguments": {name: getattr(self, name) for name in _argument_names(type(self))},
+            "parameters": list(problem.parameters.names),
+            "encoder": model.encoder.describe(),
+        }
+
+    @classmethod
+    def load_posterior(cls, path: Path, problem: InferenceProblem, device: str) -> NeuralPosterior:
+        """Reads back a saved posterior.
+
+        Raises:
+            ExobenchError: the folder holds no posterior, or one of other parameters.
+        """
+        description = read_description(path)
+        names = list(problem.parameters.names)
+        if description["parameters"] != names:
+            raise ExobenchError(f"{path} is of parameters {description['parameters']}, the task has {names}.")
+        method = cls(**description["arguments"])
+        encoder = SpectrumEncoder.empty(description["encoder"])
+        box = BoxTransform(problem.parameters.low, problem.parameters.high)
+        model = NeuralModel(box, encoder, method.build_estimator(len(names), encoder.n_context))
+        read_weights(path, model, device)
+        return NeuralPosterior(model, description, device)
+
+
+def _argument_names(cls: type) -> list[str]:
+    return [name for name in inspect.signature(cls).parameters if name != "self"]

@@ -1,0 +1,158 @@
+"""``python -m exobench.reference RUN ... reference=exact``: finished runs beside reference posteriors."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exobench.errors import ExobenchError, unknown_name
+from exobench.places import Places
+
+if TYPE_CHECKING:
+    from exobench.reference.spectra import StoredDraws
+    from exobench.results import RunRecord
+
+HELP = """usage: python -m exobench.reference RUN [RUN ...] [KEY=VALUE ...]
+
+Compares the stored draws of finished runs with reference posteriors of the same spectra: classifier two-sample test
+(C2ST), marginal Jensen-Shannon divergence, 1000 (1 - KS) and the evidence's z-scores, each beside its floor, reference
+against reference. RUN is a run's folder or any folder above some. Prints a table and writes comparison.json.
+
+settings, with their defaults:
+  reference=exact    exact: the closed form of the task; or the folder of a run, such as a nested sampler's
+  n_obs=25           test spectra, from the first one on
+  n_draws=5000       draws of each side; a run needs as many (n_draws=5000 when it was made)
+  classifier=hgb     hgb: gradient boosting; mlp: sbibm's network, to compare with its literature (a minute a spectrum)
+  workers=1          processes
+  seed=0             of the choice of draws, the folds and the classifiers
+  out=comparison.json
+  paths.data=        root of the shared data sets; default: EXOBENCH_DATA, as for a run
+"""
+
+_DEFAULTS = {
+    "reference": "exact",
+    "n_obs": "25",
+    "n_draws": "5000",
+    "classifier": "hgb",
+    "workers": "1",
+    "seed": "0",
+    "out": "comparison.json",
+    "paths.data": "",
+}
+_WHOLE = {"n_obs": 1, "n_draws": 100, "workers": 1, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for: folders of runs and checked values."""
+
+    folders: tuple[Path, ...]
+    values: dict[str, str]
+
+    def whole(self, key: str) -> int:
+        """A whole number."""
+        return int(self.values[key])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compares; wrong input ends with one line on stderr and exit status 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or any(argument in ("-h", "--help") for argument in given):
+        print(HELP, end="")
+        return
+    try:
+        _run(parse(given))
+    except ExobenchError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """Reads folders and KEY=VALUE arguments.
+
+    Raises:
+        ExobenchError: for an unknown key, a wrong value, or folders that are not there.
+    """
+    values, folders = dict(_DEFAULTS), []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or Path(argument).is_dir():
+            folders.append(Path(argument))
+            continue
+        if key not in _DEFAULTS:
+            raise unknown_name("setting", key, _DEFAULTS)
+        if key in _WHOLE and not (value.isdecimal() and int(value) >= _WHOLE[key]):
+            raise ExobenchError(f"{key}={value} must be a whole number of at least {_WHOLE[key]}.")
+        values[key] = value
+    if values["classifier"] not in ("hgb", "mlp"):
+        raise unknown_name("classifier", values["classifier"], ("hgb", "mlp"))
+    if not folders:
+        raise ExobenchError("name the folder of a run, such as runs/linear_gaussian/npe (--help shows all).")
+    for folder in folders:
+        if not folder.is_dir():
+            raise ExobenchError(f"{folder}: there is no such folder; give that of a run, or one above some.")
+    return Request(tuple(folders), values)
+
+
+def _run(request: Request) -> None:
+    from exobench.files import write_atomically
+    from exobench.reference.table import table
+
+    documents = [_compare(record, request) for record in _records(request.folders)]
+    if not documents:
+        raise ExobenchError(f"there is no finished run with draws below {', '.join(map(str, request.folders))}.")
+    print(table(documents))
+    out = Path(request.values["out"])
+    write_atomically(out, (json.dumps({"comparisons": documents}, indent=1, allow_nan=False) + "\n").encode())
+    print(f"Every spectrum: {out}")
+
+
+def _records(folders: Sequence[Path]) -> list[RunRecord]:
+    from exobench.results import RECORD, read_record
+
+    paths = [path for folder in folders for path in sorted(folder.rglob(RECORD))]
+    records = [read_record(path.parent) for path in dict.fromkeys(paths)]
+    for record in records:
+        if record["status"] != "ok":
+            print(f"passed over: {record.folder} is '{record['status']}'", file=sys.stderr)
+    return [record for record in records if record["status"] == "ok"]
+
+
+def _compare(record: RunRecord, request: Request) -> dict[str, Any]:
+    from exobench.reference.comparison import ComparisonSettings, compare
+    from exobench.reference.spectra import stored_draws
+    from exobench.reference.table import document
+
+    start = time.perf_counter()
+    settings = ComparisonSettings(
+        request.whole("n_draws"),
+        "hgb" if request.values["classifier"] == "hgb" else "mlp",
+        request.whole("seed"),
+        request.whole("workers"),
+    )
+    run = stored_draws(record, request.whole("n_obs"))
+    if run.theta.shape[1] < settings.n_draws:
+        few = f"{run.name} has {run.theta.shape[1]} draws a spectrum, fewer than {settings.n_draws}: less power"
+        print(few, file=sys.stderr)
+    comparison = compare(run, _reference(record, request, settings.n_draws), settings)
+    return document(comparison, settings, time.perf_counter() - start)
+
+
+def _reference(record: RunRecord, request: Request, n_draws: int) -> StoredDraws:
+    from exobench.reference.spectra import EXACT, exact_draws, stored_draws
+    from exobench.results import read_record
+
+    n_obs = request.whole("n_obs")
+    if request.values["reference"] == EXACT:
+        data = Places.resolve(data=request.values["paths.data"] or None).data
+        return exact_draws(record, n_obs, data, 2 * n_draws)
+    return stored_draws(read_record(Path(request.values["reference"])), n_obs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A prior narrowed around a seed's draws, without moving the evidence: posterior repartitioning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from exobench.sampling.gaussian_mixture import GaussianMixture
+from exobench.sampling.nested_run import LogLikelihood, NestedRun, run_nested
+from exobench.sampling.nested_settings import NestedSettings
+
+Array = NDArray[np.float64]
+
+_CUBE_MARGIN = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class SeededCube:
+    """Maps a unit cube to the prior's unit cube such that most of it falls where a seed says the posterior is.
+
+    In u = Phi^-1(prior's unit cube) the prior is N(0, I). The narrowed prior is the mixture
+    pi~(u) = (1 - share) g(u) + share N(u; 0, I), with g a Gaussian mixture fitted to the seed's draws. Nested sampling
+    over pi~ with the likelihood L N(u; 0, I) / pi~(u) has the evidence and the posterior of L over the prior, whatever
+    g is, and the ratio never exceeds 1 / share. Source: Chen et al. 2018 (arXiv:1803.06387) and Petrosyan & Handley
+    2022 (arXiv:2212.01760) on posterior repartitioning, with an exact map in place of a component label.
+
+    Attributes:
+        mixture: pi~ over u.
+    """
+
+    mixture: GaussianMixture
+
+    @classmethod
+    def around(
+        cls,
+        cube: Array,
+        *,
+        share: float,
+        most_components: int,
+        broaden: float,
+        shift: float = 0.0,
+        seed: int = 0,
+    ) -> Self:
+        """Fits the seed's draws.
+
+        Args:
+            cube: the draws in the prior's unit cube, (draw, param); those that are not finite are left out.
+            share: of the full prior, in (0, 1].
+            most_components: of g.
+            broaden: factor on the standard deviations of g's components.
+            shift: moves the draws by so many of their standard deviations in u, a stress test.
+            seed: of the fit.
+
+        Raises:
+            ExobenchError: if too few draws are finite.
+        """
+        prior = GaussianMixture.standard(cube.shape[1])
+        if share == 1.0:
+            return cls(prior)
+        kept = cube[np.isfinite(cube).all(axis=1)]
+        u = ndtri(np.clip(kept, _CUBE_MARGIN, 1.0 - _CUBE_MARGIN))
+        if len(u):
+            u = u + shift * u.std(axis=0)
+        fitted = GaussianMixture.fit(u, most_components=most_components, broaden=broaden, seed=seed)
+        return cls(fitted.mixed_with(prior, share))
+
+    def to_prior_cube(self, cube: Array) -> tuple[Array, Array]:
+        """Points of the prior's cube (n, param) and ln(prior / pi~) there (n,), for uniform points (n, param)."""
+        u = self.mixture.from_unit_cube(cube)
+        prior = GaussianMixture.standard(u.shape[1])
+        return ndtr(u), prior.log_prob(u) - self.mixture.log_prob(u)
+
+
+def run_seeded(
+    log_likelihood: LogLikelihood,
+    seeded: SeededCube,
+    settings: NestedSettings,
+    n_draws: int,
+    *,
+    rng: np.random.Generator,
+) -> NestedRun:
+    """As ``run_nested``, over the narrowed prior; the run's points are those of the prior's unit cube.
+
+    Args:
+        log_likelihood: over the prior's unit cube.
+        seeded: the narrowed prior.
+        settings: of the sampler.
+        n_draws: draws that will be taken.
+        rng: decides the sampler's random numbers.
+    """
+
+    def over_seeded(cube: Array) -> Array:
+        prior_cube, log_ratio = seeded.to_prior_cube(cube)
+        return log_likelihood(prior_cube) + log_ratio
+
+    n_dim = seeded.mixture.mean.shape[1]
+    run = run_nested(over_seeded, n_dim, settings, n_draws, rng=rng)
+    return replace(run, cube=seeded.to_prior_cube(run.cube)[0])

@@ -1,0 +1,3 @@
+"""Fails with an error of its own while it is imported."""
+
+raise RuntimeError("no licence file was found")

@@ -1,0 +1,5 @@
+"""Forgets the decorator."""
+
+
+class Undecorated:
+    pass
