@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exobench.errors import MissingDependencyError
+from exobench.sampling.psis import quiet_arviz
 
 Array = NDArray[np.float64]
 
@@ -27,24 +26,9 @@ class Convergence:
     effective_sample_size: float
 
 
-def load_arviz() -> Any:
-    """The package arviz, imported when first needed.
-
-    Raises:
-        MissingDependencyError: if it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # it announces its next major version at each import
-            import arviz
-    except ImportError as error:
-        raise MissingDependencyError(f"method hmc needs arviz ({error}); run: pip install 'exobench[hmc]'.") from error
-    return arviz
-
-
 def convergence(states: Array) -> Convergence:
     """Judges states (chain, iteration, param); at least 4 iterations."""
-    arviz = load_arviz()
+    arviz = quiet_arviz()
     columns = [np.ascontiguousarray(states[..., column]) for column in range(states.shape[2])]
     r_hat = max(_number(arviz.rhat(column)) for column in columns)
     sizes = [_number(arviz.ess(column, method=kind)) for column in columns for kind in ("bulk", "tail")]

@@ -88,7 +88,7 @@ def evenly_thinned(states: Array, n_draws: int, rng: np.random.Generator) -> Arr
     n_chains, n_iteration = states.shape[:2]
     each = -(-n_draws // n_chains)
     # The last state of each stride, so that neighbours are as far apart as the chains allow.
-    rows = np.ceil(np.arange(1, each + 1) * (n_iteration / each)).astype(int) - 1
+    rows = (np.arange(1, each + 1) * n_iteration + each - 1) // each - 1
     kept = states[:, rows].reshape(n_chains * each, -1)
     return kept[rng.permutation(len(kept))[:n_draws]]
 

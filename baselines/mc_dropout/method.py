@@ -42,7 +42,7 @@ class MCDropout(NeuralMethod):
 
     def __init__(
         self,
-        filters: tuple[int, ...] = (32, 64, 128),
+        filters: tuple[int, ...] = (32, 64, 64),
         dense: tuple[int, ...] = (500, 100),
         dropout: float = 0.1,
         output: str = "point",

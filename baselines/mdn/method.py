@@ -25,7 +25,7 @@ class MDN(NeuralMethod):
         ExobenchError: a value that no fit can use.
     """
 
-    default_training: ClassVar[dict[str, Any]] = {}
+    default_training: ClassVar[dict[str, Any]] = {"batch_size": 256, "learning_rate": 2e-3, "epochs": 60}
 
     def __init__(
         self,

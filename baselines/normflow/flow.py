@@ -32,7 +32,7 @@ def load_normflows() -> Any:
 
 
 class SplineFlow(ConditionalEstimator):
-    """Coupled rational-quadratic splines and LU-decomposed linear maps, on u or on u whitened by a conditional Gaussian.
+    """Coupled rational-quadratic splines and LU-decomposed linear maps, on u or on what a Gaussian leaves of it.
 
     Args:
         n_param: length of u.

@@ -21,7 +21,7 @@ class NPSE(NeuralMethod):
     """The score of the posterior diffused into a Gaussian (Sharrock et al. 2024, Geffner et al. 2023).
 
     Args:
-        diffusion: "ve" (variance exploding), "vp" (preserving) or "subvp".
+        diffusion: "vp" (variance preserving), "subvp" or "ve" (exploding).
         sigma_min: smallest noise of "ve", in units of the whitened posterior's width.
         sigma_max: largest noise of "ve".
         beta_min: smallest noise rate of "vp" and "subvp".
@@ -46,7 +46,7 @@ class NPSE(NeuralMethod):
 
     def __init__(
         self,
-        diffusion: Diffusion = "ve",
+        diffusion: Diffusion = "vp",
         sigma_min: float = 0.01,
         sigma_max: float = 10.0,
         beta_min: float = 0.01,
@@ -115,4 +115,10 @@ class NPSE(NeuralMethod):
         build = posterior_score_nn(**settings.builder_arguments(), sde_type=self.diffusion, **rates)
         field = build(torch.zeros(2, n_param), torch.zeros(2, n_context))
         whitening = GaussianWhitening(n_param, n_context) if self.whiten else None
-        return VectorFieldEstimator(field, whitening, settings, loss_scale=0.5 * (field.t_max - field.t_min))
+        return VectorFieldEstimator(
+            field,
+            whitening,
+            settings,
+            loss_scale=0.5 * (field.t_max - field.t_min),
+            log_times=self.diffusion != "ve",
+        )

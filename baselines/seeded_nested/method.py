@@ -81,7 +81,9 @@ class SeededNested(AbstractMethod):
         self.max_calls = max_calls
         self.max_seconds = max_seconds
         if not isinstance(seed_method, str | Mapping):
-            raise ExobenchError(f"method.seed_method={seed_method!r} must be a method's name, or a group with its name.")
+            raise ExobenchError(
+                f"method.seed_method={seed_method!r} must be a method's name, or a group with its name."
+            )
         SeedSettings.of(self)
         NestedSettings.of(self)
 

@@ -14,8 +14,10 @@ from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.metric import Metric
 from exobench.metrics.paired import AgainstConstant, PairedDifference, paired_difference, skill_against_constant
 from exobench.metrics.per_spectrum import per_spectrum
+from exobench.metrics.predictive import log_likelihood_peak
 from exobench.metrics.reference import EvidenceComparison, compare_evidence, ks_score, marginal_jsd
 from exobench.metrics.score import METRICS_VERSION, Score
+from exobench.metrics.tarp import reference_points, tarp_coverage
 
 __all__ = [
     "C2ST",
@@ -39,9 +41,12 @@ __all__ = [
     "energy_score_of_prior",
     "find_metric",
     "ks_score",
+    "log_likelihood_peak",
     "marginal_jsd",
     "paired_difference",
     "peak_rss_bytes",
     "per_spectrum",
+    "reference_points",
     "skill_against_constant",
+    "tarp_coverage",
 ]

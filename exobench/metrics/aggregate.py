@@ -13,6 +13,7 @@ from exobench.metrics.catalogue import METRICS
 from exobench.metrics.inputs import check_box
 from exobench.metrics.metric import Metric
 from exobench.metrics.per_spectrum import MIN_ESS
+from exobench.metrics.quantities import pairs_of
 from exobench.metrics.score import Score
 from exobench.metrics.statistics import SpectrumTable
 
@@ -21,10 +22,22 @@ Array = NDArray[np.float64]
 _ABSENT = {
     "nltp": "the method gives no density",
     "nltp_prior": "the prior's density at the truths was not given",
+    "pair_rank": "one parameter has no pairs",
+    "log_prob_rank": "the density of the draws was not given",
+    "log_likelihood_rank": "the likelihood of truths and draws was not given",
+    "tarp_rank": "the spectra were not given",
+    "predictive_p": "the likelihood of the draws was not given",
 }
 
+_FEW = f"weighted draws with an effective sample size below {MIN_ESS}, or no finite draw"
+
 _WHY_MISSING = {
-    "rank": f"weighted draws with an effective sample size below {MIN_ESS}, or no finite draw",
+    "rank": _FEW,
+    "pair_rank": _FEW,
+    "log_prob_rank": f"{_FEW}, or a density that is NaN",
+    "log_likelihood_rank": f"{_FEW}, or a likelihood that is NaN",
+    "tarp_rank": _FEW,
+    "predictive_p": "no finite draw, or a likelihood that is NaN",
     "z": "no spread of the draws, or no finite draw",
     "sd": "fewer than two finite draws",
     "contraction": "fewer than two finite draws",
@@ -112,13 +125,18 @@ def _table(
         raise ExobenchError(f"names, low and high must have {n_param} entries, as the per-spectrum arrays have.")
     check_box(names, low, high)
     for key, value in per_spectrum.items():
-        if value.shape not in ((total,), (total, n_param)):
+        if value.shape not in ((total,), (total, _n_columns(key, n_param))):
             raise ExobenchError(
-                f"per-spectrum array '{key}' has shape {value.shape}; ({total},) or ({total}, {n_param})."
+                f"per-spectrum array '{key}' has shape {value.shape}; ({total},) or "
+                f"({total}, {_n_columns(key, n_param)})."
             )
     if n_obs is not None and not 1 <= n_obs <= total:
         raise ExobenchError(f"n_obs={n_obs}: there are {total} spectra.")
     return SpectrumTable(per_spectrum, low, high).take(slice(n_obs))
+
+
+def _n_columns(key: str, n_param: int) -> int:
+    return len(pairs_of(n_param)) if key == "pair_rank" else n_param
 
 
 def _plan(metric: Metric, table: SpectrumTable) -> _Plan:
@@ -137,6 +155,8 @@ def _plan(metric: Metric, table: SpectrumTable) -> _Plan:
             rows = np.asarray(missing if missing.ndim == 1 else missing.any(axis=1))
             if rows.sum() <= MISSING_SHARE * table.n_obs:
                 return _Plan(table.take(~rows), reasons)
+        if missing.ndim == 2 and not metric.per_parameter:
+            missing = np.asarray(missing.any(axis=1))
         gaps = np.broadcast_to(missing.sum(axis=0), (width,))
         why = _WHY_MISSING.get(key, "no finite draw")
         texts = [f"undefined for {gap} of {table.n_obs} spectra: {why}" if gap else None for gap in gaps]

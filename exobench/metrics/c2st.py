@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError, unknown_name
-from exobench.metrics.resampling import count_draws, equal_draws
+from exobench.metrics.resampling import count_draws, draw_weights, equal_draws
 
 Array = NDArray[np.float64]
 Classifier = Literal["hgb", "mlp"]
@@ -18,6 +18,8 @@ CLASSIFIERS: tuple[Classifier, ...] = ("hgb", "mlp")
 N_C2ST = 5000
 """Draws of each side."""
 N_FOLDS = 5
+MIN_UNIQUE_SHARE = 0.1
+"""Smallest share of distinct draws: repeats are held out together, so a point mass would look like the reference."""
 
 
 class _Fittable(Protocol):
@@ -79,12 +81,15 @@ def c2st(
         The accuracy. Sources: Lopez-Paz & Oquab 2017, arXiv:1610.06545; Lueckmann et al. 2021, arXiv:2101.04653.
 
     Raises:
-        ExobenchError: if shapes do not fit, a draw that counts is not finite, or there are fewer than ten draws.
+        ExobenchError: if shapes do not fit, a draw that counts is not finite, there are fewer than ten draws, or fewer
+            than a tenth of those drawn are distinct.
     """
     if classifier not in CLASSIFIERS:
         raise unknown_name("classifier", classifier, CLASSIFIERS)
     _check_pair(reference, theta)
     rng = np.random.default_rng(seed)
+    for draws, logs, what in ((reference, reference_log_weight, "reference draws"), (theta, log_weight, "draws")):
+        draw_weights(draws, logs, what)
     n = min(n_draws, count_draws(reference, reference_log_weight), count_draws(theta, log_weight))
     if n < 2 * N_FOLDS:
         raise ExobenchError(f"c2st needs {2 * N_FOLDS} draws of each side at least; got {n}.")
@@ -95,6 +100,8 @@ def c2st(
     features = _features(*sides, components=classifier == "hgb")
     label = np.repeat([0.0, 1.0], n)
     group, n_unique = _groups(np.concatenate(sides), n)
+    if n_unique < MIN_UNIQUE_SHARE * n:
+        raise ExobenchError(f"c2st is undefined: {n} draws hold {n_unique} distinct ones, too few to hold some out.")
     fold = _folds(group, label, rng)
     hits = _held_out_hits(features, label, fold, classifier, seed)
     accuracy = float(hits.mean())
@@ -142,12 +149,16 @@ def _folds(group: NDArray[np.intp], label: Array, rng: np.random.Generator) -> N
 def _held_out_hits(
     features: Array, label: Array, fold: NDArray[np.intp], classifier: Classifier, seed: int
 ) -> NDArray[np.bool_]:
+    from threadpoolctl import threadpool_limits
+
     hits = np.zeros(len(label), dtype=bool)
-    for held_out in range(N_FOLDS):
-        test = fold == held_out
-        model = _build(classifier, features.shape[1], seed * N_FOLDS + held_out)
-        model.fit(features[~test], label[~test])
-        hits[test] = model.predict(features[test]) == label[test]
+    # Fits take a tenth of a second: more threads than one mostly wait for each other.
+    with threadpool_limits(1):
+        for held_out in range(N_FOLDS):
+            test = fold == held_out
+            model = _build(classifier, features.shape[1], seed * N_FOLDS + held_out)
+            model.fit(features[~test], label[~test])
+            hits[test] = model.predict(features[test]) == label[test]
     return hits
 
 

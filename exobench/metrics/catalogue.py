@@ -7,8 +7,17 @@ from exobench.metrics.calibration_metrics import CALIBRATION_METRICS
 from exobench.metrics.joint_metrics import DENSITY_METRICS, DRAW_METRICS, ENERGY_SCORE
 from exobench.metrics.marginal_metrics import MARGINAL_METRICS
 from exobench.metrics.metric import Metric
+from exobench.metrics.rank_metrics import PREDICTIVE_METRICS, RANK_METRICS
 
-METRICS: tuple[Metric, ...] = (ENERGY_SCORE, *MARGINAL_METRICS, *CALIBRATION_METRICS, *DENSITY_METRICS, *DRAW_METRICS)
+METRICS: tuple[Metric, ...] = (
+    ENERGY_SCORE,
+    *MARGINAL_METRICS,
+    *CALIBRATION_METRICS,
+    *RANK_METRICS,
+    *DENSITY_METRICS,
+    *PREDICTIVE_METRICS,
+    *DRAW_METRICS,
+)
 """All scores, in the order of the tables; the first is the primary one."""
 
 

@@ -16,6 +16,19 @@ BOX_TOLERANCE = 1e-6
 """Fraction of the range by which a value may pass the box's edge: what float32 storage rounds."""
 
 
+_OPTIONAL = (
+    "log_weight",
+    "log_prob_true",
+    "prior_log_prob",
+    "log_prob",
+    "log_likelihood_true",
+    "log_likelihood",
+    "log_likelihood_peak",
+    "n_bin",
+    "reference_point",
+)
+
+
 @dataclass(frozen=True, eq=False)
 class ScoringInputs:
     """Truths and draws of n_obs test spectra.
@@ -33,6 +46,15 @@ class ScoringInputs:
         log_weight: natural log of importance weights, (obs, draw), not normalised; None for equal weights.
         log_prob_true: natural log of q(theta_true | x), (obs,), density over theta as declared; None without a density.
         prior_log_prob: natural log of the prior's density at theta_true, (obs,).
+        log_prob: natural log of q(theta | x) of the draws themselves, (obs, draw); with log_prob_true it gives the
+            calibration of the joint density.
+        log_likelihood_true: exact log-likelihood of theta_true, (obs,), where there is one.
+        log_likelihood: that of the draws, (obs, draw).
+        log_likelihood_peak: what a perfect fit would have, -sum(log sigma) - n_bin log(2 pi)/2, (obs,); see
+            `exobench.metrics.predictive.log_likelihood_peak`.
+        n_bin: bins that are not missing, (obs,).
+        reference_point: centre of TARP's balls, a function of the spectrum, (obs, param); see
+            `exobench.metrics.tarp.reference_points`.
 
     Raises:
         ExobenchError: if shapes differ, the box is not one, a truth is not finite or lies outside the box, or a
@@ -48,11 +70,17 @@ class ScoringInputs:
     log_weight: Array | None = None
     log_prob_true: Array | None = None
     prior_log_prob: Array | None = None
+    log_prob: Array | None = None
+    log_likelihood_true: Array | None = None
+    log_likelihood: Array | None = None
+    log_likelihood_peak: Array | None = None
+    n_bin: Array | None = None
+    reference_point: Array | None = None
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "theta_true"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
-        for name in ("log_weight", "log_prob_true", "prior_log_prob"):
+        for name in _OPTIONAL:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
         theta = np.asarray(self.theta)
@@ -85,6 +113,12 @@ class ScoringInputs:
             "log_weight": (n_obs, n_draws),
             "log_prob_true": (n_obs,),
             "prior_log_prob": (n_obs,),
+            "log_prob": (n_obs, n_draws),
+            "log_likelihood_true": (n_obs,),
+            "log_likelihood": (n_obs, n_draws),
+            "log_likelihood_peak": (n_obs,),
+            "n_bin": (n_obs,),
+            "reference_point": (n_obs, n_param),
         }
         for name, shape in wanted.items():
             value = getattr(self, name)

@@ -9,11 +9,16 @@ from exobench.metrics.accuracy import crps, interval_score
 from exobench.metrics.draws import DrawBlock, draw_block, quantile, randomised_rank, sort_draws
 from exobench.metrics.energy import energy_score
 from exobench.metrics.inputs import BOX_TOLERANCE, ScoringInputs
+from exobench.metrics.predictive import predictive_p_value
+from exobench.metrics.quantities import pair_ranks, pairs_of, rank_of, tarp_rank
 
 Array = NDArray[np.float64]
 
 MIN_ESS = 200
 """Weighted draws give a rank only from this effective sample size on."""
+
+JOINT_RANKS = ("log_prob_rank", "log_likelihood_rank", "tarp_rank")
+"""Ranks of one quantity each, beside those of pairs of parameters."""
 
 # The numbers held at a time: 32 MiB of float64, of which about ten copies live at once.
 _BLOCK_NUMBERS = 4_000_000
@@ -32,15 +37,20 @@ def per_spectrum(inputs: ScoringInputs, rng: np.random.Generator) -> dict[str, A
         (absolute error over the prior's range), ``z`` ((mean - true)/sd), ``contraction`` (1 - variance over the
         uniform prior's), ``crps``, ``interval_score_68``, ``interval_score_95``, ``rank``. Of shape (obs,):
         ``energy_score``, ``ess``, ``nan_draw_share``, ``outside_prior_share``, and, with a density, ``nltp``
-        (-log q(theta_true | x)), ``nltp_prior``. NaN marks what is undefined for a spectrum: everything where no draw
-        counts, spreads from one draw, z of a posterior without spread, ranks of weighted draws below `MIN_ESS`.
+        (-log q(theta_true | x)), ``nltp_prior``; ``log_prob_rank``, ``log_likelihood_rank``, ``tarp_rank`` and
+        ``predictive_p`` where the inputs have what they need. Of shape (obs, pair): ``pair_rank``. NaN marks what is
+        undefined for a spectrum: everything where no draw counts, spreads from one draw, z of a posterior without
+        spread, ranks of weighted draws below `MIN_ESS`.
     """
+    n_param = inputs.theta_true.shape[1]
+    n_uniform = len(JOINT_RANKS) + len(pairs_of(n_param))
     uniform = rng.random(inputs.theta_true.shape)
+    joint_uniform = rng.spawn(1)[0].random((inputs.n_obs, n_uniform))
     rows_at_once = max(1, _BLOCK_NUMBERS // (inputs.theta.shape[1] * inputs.theta.shape[2]))
     blocks = []
     for start in range(0, inputs.n_obs, rows_at_once):
         rows = slice(start, start + rows_at_once)
-        blocks.append(_score_block(inputs, rows, uniform[rows]))
+        blocks.append(_score_block(inputs, rows, uniform[rows], joint_uniform[rows]))
     result = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
     result["theta_true"] = inputs.theta_true.copy()
     if inputs.log_prob_true is not None:
@@ -50,7 +60,7 @@ def per_spectrum(inputs: ScoringInputs, rng: np.random.Generator) -> dict[str, A
     return result
 
 
-def _score_block(inputs: ScoringInputs, rows: slice, uniform: Array) -> dict[str, Array]:
+def _score_block(inputs: ScoringInputs, rows: slice, uniform: Array, joint_uniform: Array) -> dict[str, Array]:
     block = draw_block(inputs, rows)
     theta_true, width = inputs.theta_true[rows], inputs.high - inputs.low
     scores = {
@@ -62,13 +72,38 @@ def _score_block(inputs: ScoringInputs, rows: slice, uniform: Array) -> dict[str
         ),
         "ess": block.ess,
         "outside_prior_share": _outside_share(block, inputs.low, inputs.high),
+        **_joint_ranks(inputs, rows, block, joint_uniform),
     }
-    scores["rank"][~block.equal & (block.ess < MIN_ESS)] = np.nan
+    for name in {"rank", "pair_rank", *JOINT_RANKS} & scores.keys():
+        scores[name][~block.equal & (block.ess < MIN_ESS)] = np.nan
+    if inputs.log_likelihood is not None and inputs.log_likelihood_peak is not None and inputs.n_bin is not None:
+        scores["predictive_p"] = predictive_p_value(
+            inputs.log_likelihood[rows], inputs.log_likelihood_peak[rows], inputs.n_bin[rows], block.weight
+        )
     for value in scores.values():
         value[~block.usable] = np.nan
     scores["ess"][~block.usable] = 0.0
     scores["nan_draw_share"] = block.nan_share
     return scores
+
+
+def _joint_ranks(inputs: ScoringInputs, rows: slice, block: DrawBlock, uniform: Array) -> dict[str, Array]:
+    """Ranks by quantities of all parameters, for those that the inputs allow."""
+    theta_true = inputs.theta_true[rows]
+    by_density, by_likelihood, by_distance = uniform[:, : len(JOINT_RANKS)].T
+    ranks: dict[str, Array] = {}
+    if theta_true.shape[1] > 1:
+        ranks["pair_rank"] = pair_ranks(block, theta_true, uniform[:, len(JOINT_RANKS) :])
+    if inputs.log_prob is not None and inputs.log_prob_true is not None:
+        ranks["log_prob_rank"] = rank_of(inputs.log_prob[rows], inputs.log_prob_true[rows], block, by_density)
+    if inputs.log_likelihood is not None and inputs.log_likelihood_true is not None:
+        ranks["log_likelihood_rank"] = rank_of(
+            inputs.log_likelihood[rows], inputs.log_likelihood_true[rows], block, by_likelihood
+        )
+    if inputs.reference_point is not None:
+        width = inputs.high - inputs.low
+        ranks["tarp_rank"] = tarp_rank(block, theta_true, inputs.reference_point[rows], width, by_distance)
+    return ranks
 
 
 def _moments(block: DrawBlock, theta_true: Array, width: Array) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -127,18 +128,27 @@ class VectorFieldEstimator(ConditionalEstimator):
         whitening: fitted beside the field; None to let the field work on u itself.
         settings: solver, steps and times.
         loss_scale: what sbi's loss is multiplied by before the whitening's loss is added.
+        log_times: take training times log-uniform from t_min to t_max, weighted back to uniform, where sbi's weights
+            grow as 1/t.
     """
 
     has_density = True
 
     def __init__(
-        self, field: nn.Module, whitening: GaussianWhitening | None, settings: FieldSettings, loss_scale: float
+        self,
+        field: nn.Module,
+        whitening: GaussianWhitening | None,
+        settings: FieldSettings,
+        *,
+        loss_scale: float = 1.0,
+        log_times: bool = False,
     ) -> None:
         super().__init__()
         self.field: Any = field
         self.whitening = whitening
         self.settings = settings
         self.loss_scale = loss_scale
+        self.log_times = log_times
 
     @property
     def n_param(self) -> int:
@@ -167,10 +177,19 @@ class VectorFieldEstimator(ConditionalEstimator):
     def _field_loss(self, w: torch.Tensor, context: torch.Tensor, n_times: int) -> torch.Tensor:
         strata = torch.arange(n_times, device=w.device, dtype=w.dtype)
         share = (strata + torch.rand(len(w), 1, device=w.device, dtype=w.dtype)) / n_times
-        times = self.field.t_min + (self.field.t_max - self.field.t_min) * share
+        times, weight = self._training_times(share)
         rows = torch.arange(len(w), device=w.device).repeat_interleave(n_times)
         loss = self.field.loss(w[rows], context[rows], times=times.flatten())
-        return self.loss_scale * loss.reshape(len(w), n_times).mean(1)
+        return self.loss_scale * (weight * loss.reshape(len(w), n_times)).mean(1)
+
+    def _training_times(self, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Times at shares of their distribution, and the weight that makes averages over them uniform in time."""
+        low, high = self.field.t_min, self.field.t_max
+        if not self.log_times:
+            return low + (high - low) * share, torch.ones_like(share)
+        log_ratio = math.log(high / low)
+        times = low * torch.exp(log_ratio * share)
+        return times, times * (log_ratio / (high - low))
 
     def sample(self, context: torch.Tensor, n_draws: int, generator: torch.Generator) -> torch.Tensor:
         """Draws (n, n_draws, d); the state is bounded at every step, so that finite weights give finite draws."""

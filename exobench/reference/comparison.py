@@ -31,7 +31,7 @@ class ComparisonSettings:
         n_draws: draws of each side of a classifier test.
         classifier: see `exobench.metrics.c2st.c2st`.
         seed: of the choice of draws, folds and classifiers.
-        workers: processes, each with one thread.
+        workers: processes.
     """
 
     n_draws: int = N_C2ST
@@ -110,8 +110,6 @@ def compare_spectrum(
 
     The run is compared with the first half, so that both distances rest on equally many draws.
     """
-    from threadpoolctl import threadpool_limits
-
     kept = run.finite()
     facts: dict[str, Any] = {
         "spectrum": row,
@@ -120,9 +118,10 @@ def compare_spectrum(
     halves = [half.finite() for half in reference.halves(settings.seed)]
     if len(kept.theta) < MIN_DRAWS or min(len(half.theta) for half in halves) < MIN_DRAWS:
         return facts | {"undefined": f"fewer than {MIN_DRAWS} finite draws on one side"}
-    # One thread a spectrum: a fit takes a second, and threads of several processes wait for each other.
-    with threadpool_limits(1):
+    try:
         ours, floor = (_distances(halves[0], other, settings, row) for other in (kept, halves[1]))
+    except ExobenchError as error:
+        return facts | {"undefined": str(error)}
     ess = effective_size(draw_weights(kept.theta, kept.log_weight))
     return facts | {"ess": ess} | ours | {f"{name}_floor": value for name, value in floor.items()}
 

@@ -74,6 +74,10 @@ class GaussianMixture:
         cholesky = np.linalg.cholesky(best.covariances_) * spread[:, None] * broaden
         return cls(np.log(best.weights_), centre + spread * best.means_, cholesky)
 
+    def broadened(self, factor: float) -> Self:
+        """With every standard deviation multiplied by a factor."""
+        return type(self)(self.log_share, self.mean, factor * self.cholesky)
+
     def mixed_with(self, other: Self, share: float) -> Self:
         """(1 - share) of this one and share of another."""
         return type(self)(

@@ -10,6 +10,8 @@ from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
+_LOG_RANGE = 690.0
+
 
 @dataclass(frozen=True, eq=False)
 class WeightedDraws:
@@ -69,9 +71,10 @@ def thinned_rows(log_weight: Array, n_draws: int, rng: np.random.Generator) -> t
 
     Returns:
         Rows chosen, in random order, and the natural log of their new weights, the largest of them 0; fewer than
-        n_draws where fewer have weight, none where none has.
+        n_draws where fewer have weight (more than 1e-300 of the largest), none where none has.
     """
-    weighed = np.flatnonzero(log_weight > -np.inf)
+    # Smaller weights are zero in double precision once divided by the largest.
+    weighed = np.flatnonzero(log_weight > max(float(log_weight.max()) - _LOG_RANGE, -np.finfo(float).max))
     if len(weighed) == 0:
         return weighed, np.zeros(0)
     weight = np.exp(log_weight[weighed] - log_weight[weighed].max())

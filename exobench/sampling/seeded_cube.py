@@ -16,6 +16,8 @@ from exobench.sampling.nested_settings import NestedSettings
 Array = NDArray[np.float64]
 
 _CUBE_MARGIN = 1e-9
+_WIDE, _WIDE_SHARE = 2.0, 0.25
+"""A quarter of g is twice as wide: where the seed's tails end too soon, the likelihood ratio still rises gently."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class SeededCube:
         if len(u):
             u = u + shift * u.std(axis=0)
         fitted = GaussianMixture.fit(u, most_components=most_components, broaden=broaden, seed=seed)
-        return cls(fitted.mixed_with(prior, share))
+        return cls(fitted.mixed_with(fitted.broadened(_WIDE), _WIDE_SHARE).mixed_with(prior, share))
 
     def to_prior_cube(self, cube: Array) -> tuple[Array, Array]:
         """Points of the prior's cube (n, param) and ln(prior / pi~) there (n,), for uniform points (n, param)."""

@@ -16,9 +16,7 @@ _NETWORK = {"hidden_layer_sizes": (50, 20), "max_iter": 50}
 """Smaller than nautilus' own and trained for fewer epochs: a batched likelihood costs less than large networks."""
 
 
-def sample(
-    log_likelihood: LogLikelihood, n_dim: int, settings: NestedSettings, n_draws: int, seed: int
-) -> NestedRun:
+def sample(log_likelihood: LogLikelihood, n_dim: int, settings: NestedSettings, n_draws: int, seed: int) -> NestedRun:
     """See `exobench.sampling.nested_run.NestedSampler`.
 
     Points of the exploration phase are discarded, without which evidence and posterior are biased. The standard error

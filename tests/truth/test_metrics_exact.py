@@ -51,8 +51,8 @@ def test_draws_in_a_box_are_those_of_plain_rejection(mean):
 def test_probability_of_a_box_is_scipys(mean):
     gaussian = box(mean)
     value, error = gaussian.log_probability()
-    normal = stats.multivariate_normal(gaussian.mean, gaussian.covariance)
-    cdf = normal.cdf(gaussian.high, lower_limit=gaussian.low, maxpts=2_000_000, abseps=1e-9, releps=1e-7)
+    normal = stats.multivariate_normal(gaussian.mean, gaussian.covariance, maxpts=1_000_000, abseps=1e-9, releps=1e-6)
+    cdf = normal.cdf(gaussian.high, lower_limit=gaussian.low)
     assert value == pytest.approx(np.log(cdf), abs=1e-4)
     assert error < 1e-4
 
@@ -73,13 +73,12 @@ def test_a_box_far_in_the_tail_keeps_its_digits():
 def test_log_evidence_is_the_integral_over_the_box():
     """Two parameters, a grid of midpoints over the prior."""
     task = build(n_param=2, n_bin=12)
-    theta_true, x, sigma = spectra(task, 6)
-    theta_true[0] = 0.0
-    middle = -1 + (np.arange(800) + 0.5) / 400
+    _, x, sigma = spectra(task, 3)
+    middle = -1 + (np.arange(300) + 0.5) / 150
     grid = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1).reshape(-1, 2)
     depth = grid @ task.exact.matrix.T + task.exact.offset
     evidence = task.exact.log_evidence(x, sigma)
-    for row in range(6):
+    for row in range(3):
         log_likelihood = gaussian_log_likelihood(depth, x[row], sigma[row])
         top = log_likelihood.max()
         expected = top + np.log(np.exp(log_likelihood - top).mean())
@@ -105,13 +104,13 @@ def test_missing_bins_do_not_count():
 def test_the_exact_posterior_is_calibrated_on_the_simulators_spectra():
     """Ties the closed form to the simulator, its noise and its prior: a slip in any of them shows."""
     task = build()
-    theta_true, x, sigma = spectra(task, 400)
+    theta_true, x, sigma = spectra(task, 300)
     draws = task.exact.sample(x, sigma, 200, rng=np.random.default_rng(1))
     names = task.parameters.names
     inputs = ScoringInputs(names, ("1",) * 4, task.parameters.low, task.parameters.high, theta_true, draws)
     arrays = per_spectrum(inputs, np.random.default_rng(2))
     assert (ks_uniform(arrays["rank"])[1] > 1e-3).all()
-    np.testing.assert_allclose(np.mean(arrays["z"] ** 2, axis=0), 1.0, atol=0.3)
+    np.testing.assert_allclose(np.mean(arrays["z"] ** 2, axis=0), 1.0, atol=0.35)
 
 
 def test_log_prob_is_minus_infinity_outside_the_box():

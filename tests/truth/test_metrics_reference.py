@@ -7,7 +7,7 @@ from scipy import integrate, stats
 from exobench.errors import ExobenchError
 from exobench.metrics import c2st, compare_evidence, ks_score, marginal_jsd
 
-N = 3000
+N = 2000
 
 
 def normal(n, shift=0.0, seed=0, n_param=2):
@@ -34,7 +34,7 @@ def test_c2st_of_a_shift_is_that_of_the_best_classifier(shift, loss):
 
 
 def test_c2st_of_disjoint_draws_is_one():
-    assert c2st(normal(200), normal(200, 50.0, seed=1)).accuracy == 1.0
+    assert c2st(normal(500), normal(500, 50.0, seed=1)).accuracy > 0.99
 
 
 def test_c2st_sees_a_correlation_across_a_narrow_ridge():
@@ -66,9 +66,9 @@ def test_c2st_of_resampled_weighted_draws_stays_at_a_half():
 
 def test_c2st_of_repeated_draws_does_not_know_them_by_heart():
     """Every draw of one side four times over: held out together, they tell nothing."""
-    repeated = np.repeat(normal(750, seed=3), 4, axis=0)
+    repeated = np.repeat(normal(500, seed=3), 4, axis=0)
     result = c2st(normal(N), repeated, seed=1)
-    assert result.n_unique == 750
+    assert result.n_unique == 500
     assert abs(result.accuracy - 0.5) < 0.04
 
 
@@ -165,7 +165,7 @@ def test_bad_draws_are_refused_in_one_line(distance):
         distance(good, good[:, :1])
     with pytest.raises(ExobenchError, match="shape"):
         distance(good, good, log_weight=np.zeros(99))
-    with pytest.raises(ExobenchError, match="10 draws" if distance is c2st else "at least one draw"):
+    with pytest.raises(ExobenchError, match="at least one draw"):
         distance(good, good[:0])
 
 
@@ -178,6 +178,8 @@ def test_other_bad_input():
         compare_evidence(np.zeros(1), np.ones(1), np.zeros(1), np.ones(1))
 
 
-def test_constant_draws_against_a_spread_are_told_apart():
-    assert c2st(normal(200), np.zeros((200, 2))).accuracy > 0.9
+def test_constant_draws_are_refused_where_they_would_look_right():
+    """Held out together they leave nothing to learn from: an accuracy of one half without this check."""
+    with pytest.raises(ExobenchError, match="200 draws hold 1 distinct"):
+        c2st(normal(200), np.zeros((200, 2)))
     np.testing.assert_allclose(ks_score(normal(200), np.zeros((200, 2))), 500, atol=120)

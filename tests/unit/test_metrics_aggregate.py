@@ -1,6 +1,7 @@
 """Every score of the list, on a good case and under changes that must not matter."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ from exobench.metrics import (
 
 NAMES = ("log10_h2o", "mass_mjup", "temperature_k")
 LOW, HIGH = np.array([-8.0, 0.8, 1000.0]), np.array([-1.0, 2.0, 2000.0])
+PER_SPECTRUM = (
+    "log_prob_true", "prior_log_prob", "log_likelihood_true", "log_likelihood_peak", "n_bin", "reference_point",
+)  # fmt: skip
+PER_DRAW = ("theta", "log_prob", "log_likelihood")
 CARD = Path(exobench.metrics.__file__).with_name("README.md")
 
 
@@ -31,12 +36,35 @@ def good_inputs(n_obs=200, n_draws=300, seed=0):
     centre = LOW + width * rng.uniform(0.35, 0.65, size=(n_obs, 3))
     truth = centre + 0.03 * width * rng.normal(size=(n_obs, 3))
     theta = centre[:, None] + 0.03 * width * rng.normal(size=(n_obs, n_draws, 3))
-    z = (truth - centre) / (0.03 * width)
-    log_prob = -0.5 * np.sum(z**2 + np.log(2 * np.pi * (0.03 * width) ** 2), axis=1)
-    prior = np.full(n_obs, -np.log(width).sum())
+    log_norm = -0.5 * np.sum(np.log(2 * np.pi * (0.03 * width) ** 2))
+
+    def log_prob(values, about):
+        return log_norm - 0.5 * np.sum(((values - about) / (0.03 * width)) ** 2, axis=-1)
+
+    # The centre is the spectrum: three bins whose noise is the posterior's width.
     return ScoringInputs(
-        NAMES, ("dex", "MJup", "K"), LOW, HIGH, truth, theta, log_prob_true=log_prob, prior_log_prob=prior
+        NAMES,
+        ("dex", "MJup", "K"),
+        LOW,
+        HIGH,
+        truth,
+        theta,
+        log_prob_true=log_prob(truth, centre),
+        prior_log_prob=np.full(n_obs, -np.log(width).sum()),
+        log_prob=log_prob(theta, centre[:, None]),
+        log_likelihood_true=log_prob(truth, centre),
+        log_likelihood=log_prob(theta, centre[:, None]),
+        log_likelihood_peak=np.full(n_obs, log_norm),
+        n_bin=np.full(n_obs, 3.0),
+        reference_point=centre + 0.02 * width,
     )
+
+
+def part_of(inputs, rows=slice(None), draws=slice(None)):
+    """Inputs of some spectra and draws."""
+    changes = {key: getattr(inputs, key)[rows] for key in (*PER_SPECTRUM, "theta_true")}
+    changes |= {key: getattr(inputs, key)[rows][:, draws] for key in PER_DRAW}
+    return replace(inputs, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +102,7 @@ def test_names_are_distinct():
 def test_order_of_draws_does_not_matter(arrays):
     inputs = good_inputs()
     order = np.random.default_rng(4).permutation(300)
-    shuffled = ScoringInputs(
-        NAMES, inputs.units, LOW, HIGH, inputs.theta_true, inputs.theta[:, order],
-        log_prob_true=inputs.log_prob_true, prior_log_prob=inputs.prior_log_prob,
-    )  # fmt: skip
-    other = per_spectrum(shuffled, np.random.default_rng(0))
+    other = per_spectrum(part_of(inputs, draws=order), np.random.default_rng(0))
     for key, value in arrays.items():
         np.testing.assert_allclose(other[key], value, rtol=1e-9, atol=1e-12, err_msg=key)
 
@@ -88,6 +112,8 @@ def test_order_of_spectra_does_not_matter(arrays, scores):
     others = aggregate({key: value[order] for key, value in arrays.items()}, NAMES, LOW, HIGH)
     for score, other in zip(scores, others, strict=True):
         assert other.value == pytest.approx(score.value, rel=1e-9, abs=1e-12)
+        if score.metric.startswith("predictive_misfit"):
+            continue  # one or two spectra in 200: the resamples' own noise is as large
         if score.standard_error is not None:
             assert other.standard_error == pytest.approx(score.standard_error, rel=0.2, abs=1e-12)
 
@@ -105,17 +131,13 @@ def test_results_do_not_depend_on_the_block_size(arrays, monkeypatch):
 def test_first_spectra_are_scored_as_on_their_own(arrays):
     """Test sets are nested: a table of the first 50 from stored arrays equals a run on 50."""
     inputs = good_inputs()
-    own = per_spectrum(
-        ScoringInputs(
-            NAMES, inputs.units, LOW, HIGH, inputs.theta_true[:50], inputs.theta[:50],
-            log_prob_true=inputs.log_prob_true[:50], prior_log_prob=inputs.prior_log_prob[:50],
-        ),
-        np.random.default_rng(0),
-    )  # fmt: skip
+    own = per_spectrum(part_of(inputs, rows=slice(50)), np.random.default_rng(0))
     part, whole = aggregate(arrays, NAMES, LOW, HIGH, n_obs=50), aggregate(own, NAMES, LOW, HIGH)
     for score, other in zip(part, whole, strict=True):
         assert score.n_obs == 50
         assert other.value == pytest.approx(score.value, rel=1e-9, abs=1e-12)
+        if score.metric.startswith("predictive_misfit"):
+            continue  # one or two spectra in 200: the resamples' own noise is as large
         if score.standard_error is not None:
             assert other.standard_error == pytest.approx(score.standard_error, rel=1e-6, abs=1e-12)
 

@@ -97,7 +97,10 @@ def test_untrained_is_a_function_of_its_seed_and_leaves_the_global_generator_alo
     drawn = torch.rand(1)
     torch.manual_seed(0)
     assert torch.equal(torch.rand(1), drawn)
-    again, other = method.untrained(problem, Limits(), 1).state_dict(), method.untrained(problem, Limits(), 2).state_dict()
+    again, other = (
+        method.untrained(problem, Limits(), 1).state_dict(),
+        method.untrained(problem, Limits(), 2).state_dict(),
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
@@ -106,11 +109,12 @@ def test_training_comes_close_to_the_exact_posterior(data_root, tmp_path):
     """The mean of -log(q / prior) exceeds the exact posterior's by the Kullback-Leibler divergence."""
     task, problem = problem_of(data_root)
     posterior = fit(NormalMethod(embedding=SMALL, training={"batch_size": 256}), problem, tmp_path, 500)
-    theta, x, sigma = problem.arrays("validation", 500, seed=9)
+    theta, x, sigma = problem.arrays("validation", 60, seed=9)
     exact = LinearGaussianPosterior(*task.simulator.matrix_and_offset(), problem.parameters)
     gap = exact.log_prob(theta[:, None], x, sigma) - posterior.log_prob(theta[:, None], x, sigma)
-    assert 0.0 < gap.mean() + 3 * gap.std() / 500**0.5
-    assert gap.mean() < 0.5
+    error = gap.std() / len(gap) ** 0.5
+    assert gap.mean() + 3 * error > 0.0
+    assert gap.mean() < 0.3 + 3 * error
 
 
 def test_draws_lie_inside_the_box_and_follow_rng_alone(fitted, seen, problem):

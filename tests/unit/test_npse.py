@@ -37,23 +37,26 @@ def contexts(n=2):
 @pytest.mark.parametrize("diffusion", DIFFUSIONS)
 def test_without_a_trained_score_it_is_the_whitening_gaussian(diffusion):
     """sbi's preconditioning is exact for N(0, I), and so must the flow through it be, up to the noise at t_min."""
-    made, context = estimator(output=0.0, diffusion=diffusion, n_steps=32), contexts()
+    made, context = estimator(output=0.0, diffusion=diffusion, n_steps=20, solver="rk4"), contexts()
     mean, factor, _ = made.whitening(context)
     gaussian = torch.distributions.MultivariateNormal(mean[:, None], precision_matrix=(factor.mT @ factor)[:, None])
     u = mean[:, None] + torch.linalg.solve_triangular(factor, torch.randn(2, N_PARAM, 10), upper=False).mT
     np.testing.assert_allclose(made.log_prob(u, context), gaussian.log_prob(u), atol=0.02)
-    draws = made.sample(context, 5000, torch.Generator().manual_seed(2))
+    draws = made.sample(context, 2000, torch.Generator().manual_seed(2))
     whitened = made.whitening.whiten(draws, context)[0].flatten(0, 1)
-    np.testing.assert_allclose(whitened.mean(0), 0.0, atol=0.05)
-    np.testing.assert_allclose(torch.cov(whitened.T), np.eye(N_PARAM), atol=0.06)
+    np.testing.assert_allclose(whitened.mean(0), 0.0, atol=0.08)
+    np.testing.assert_allclose(torch.cov(whitened.T), np.eye(N_PARAM), atol=0.1)
 
 
-@pytest.mark.parametrize(("n_steps", "tolerance"), [(NPSE().n_steps, 0.1), (64, 0.01)])
-def test_flow_equals_sbi_adaptive_solver_from_the_same_noise(n_steps, tolerance):
+@pytest.mark.parametrize(
+    ("diffusion", "solver", "n_steps", "tolerance"),
+    [("vp", "midpoint", NPSE().n_steps, 0.1), ("vp", "midpoint", 64, 0.01), ("ve", "rk4", 32, 0.01)],
+)
+def test_flow_equals_sbi_adaptive_solver_from_the_same_noise(diffusion, solver, n_steps, tolerance):
     from sbi.samplers.ode_solvers import build_neural_ode
 
-    made, context = estimator(whiten=False, n_steps=n_steps), contexts()
-    base = torch.randn(2, 10, N_PARAM, generator=torch.Generator().manual_seed(3))
+    made, context = estimator(whiten=False, diffusion=diffusion, solver=solver, n_steps=n_steps), contexts()
+    base = torch.randn(2, 5, N_PARAM, generator=torch.Generator().manual_seed(3))
     field = made.field
     ode = build_neural_ode(
         field.ode_fn,
@@ -63,20 +66,22 @@ def test_flow_equals_sbi_adaptive_solver_from_the_same_noise(n_steps, tolerance)
         field.condition_shape,
         t_min=field.t_min,
         t_max=field.t_max,
+        atol=1e-4,
+        rtol=1e-4,
     )
-    flow = ode(context.repeat_interleave(10, 0))
     start = field.mean_base + field.std_base * base.flatten(0, 1)
-    exact = flow.transform.inv(start).reshape(base.shape)
+    exact = ode(context.repeat_interleave(5, 0)).transform.inv(start).reshape(base.shape)
     drawn = made.transported(base, context)
     assert float((drawn - exact).abs().max()) < tolerance * float(exact.std(1).mean())
-    theirs = flow.log_prob(exact.flatten(0, 1)).reshape(2, 10)
-    np.testing.assert_allclose(made.log_prob(exact, context), theirs, atol=5 * tolerance)
+    if tolerance < 0.05 and diffusion == "vp":
+        theirs = ode(context).log_prob(exact[:, 0])
+        np.testing.assert_allclose(made.log_prob(exact[:, :1], context)[:, 0], theirs, atol=0.05)
 
 
 def test_learns_a_skewed_posterior_and_draws_as_sbi_stochastic_sampler():
     """u = context + 0.3 e with e from a standardised gamma: skewness 1, which no Gaussian has."""
     torch.manual_seed(0)
-    made = NPSE(hidden_features=32, layers=2, time_frequency=3.0, whiten=True).build_estimator(1, 1)
+    made = NPSE(hidden_features=32, layers=2, time_frequency=3.0).build_estimator(1, 1)
     optimiser = torch.optim.Adam(made.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=250)
     gamma = torch.distributions.Gamma(4.0, 2.0)
@@ -132,7 +137,7 @@ def test_loss_is_a_pure_function_of_the_generator(diffusion):
 
 def test_half_of_the_loss_is_a_bound_in_nats():
     """A score that is wrong by a known shift: the bound's excess is the integral of g^2 shift^2 / 2."""
-    made, context = estimator(output=0.0, whiten=False, validation_times=256), contexts(50)
+    made, context = estimator(output=0.0, whiten=False, diffusion="ve", validation_times=256), contexts(50)
     u, shift = torch.randn(50, N_PARAM), 0.3
     plain = made.field.forward
     first = float(made.loss(u, context, torch.Generator().manual_seed(6)).mean())
@@ -143,6 +148,15 @@ def test_half_of_the_loss_is_a_bound_in_nats():
     rate = field.diffusion_fn(torch.ones(1), times).square().flatten()
     excess = 0.5 * N_PARAM * float(torch.trapezoid(rate, times)) * (shift / float(field.std_base.max())) ** 2
     assert second - first == pytest.approx(excess, abs=0.1)
+
+
+def test_log_uniform_times_leave_the_mean_loss_alone():
+    made, context = estimator(validation_times=400), contexts(40)
+    u = torch.randn(40, N_PARAM)
+    logarithmic = float(made.loss(u, context, torch.Generator().manual_seed(7)).mean())
+    made.log_times = False
+    uniform = float(made.loss(u, context, torch.Generator().manual_seed(8)).mean())
+    assert logarithmic == pytest.approx(uniform, abs=0.15)
 
 
 def test_yaml_defaults_are_the_constructor_defaults():
@@ -180,7 +194,7 @@ def test_missing_sbi_is_named(monkeypatch):
 
 
 def test_noise_reaches_from_below_the_posterior_to_far_above_it():
-    field = estimator().field
+    field = estimator(diffusion="ve").field
     assert float(field.std_fn(torch.tensor([field.t_min]))) < 0.011
     assert float(field.std_fn(torch.tensor([field.t_max]))) == pytest.approx(10.0)
     assert math.isclose(float(field.std_base.max()), math.sqrt(101.0), rel_tol=1e-5)

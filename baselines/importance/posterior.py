@@ -1,0 +1,136 @@
+"""Importance sampling of the exact posterior, spectrum by spectrum."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exobench.errors import ExobenchError
+from exobench.files import write_atomically
+from exobench.inner_fit import InnerFit, load_inner, save_inner
+from exobench.posterior import AbstractPosterior, PosteriorSamples
+from exobench.problem import InferenceProblem
+from exobench.sampling.importance import WeightedDraws
+from exobench.sampling.psis import pareto_k
+from exobench_baselines.importance.proposal import FromPrior, Mixture, Proposal, Trained
+from exobench_baselines.importance.refinement import student_mixture
+from exobench_baselines.importance.weighing import weighed_draws
+
+Array = NDArray[np.float64]
+
+_SETTINGS = "importance.json"
+
+
+@dataclass(frozen=True)
+class ImportanceSettings:
+    """See ``exobench_baselines.importance.method.Importance`` for what each does."""
+
+    n_proposal: int
+    defensive_share: float
+    refinements: int
+    n_pilot: int
+    refined_share: float
+    components: int
+
+
+@dataclass
+class ImportancePosterior(AbstractPosterior):
+    """Draws of a trained posterior, weighed by the exact likelihood.
+
+    Attributes:
+        problem: with prior and likelihood.
+        inner: the trained posterior that proposes.
+        settings: of the sampler.
+    """
+
+    problem: InferenceProblem
+    inner: InnerFit
+    settings: ImportanceSettings
+
+    def __post_init__(self) -> None:
+        self.n_parameters_trained = self.inner.posterior.n_parameters_trained
+
+    def sample(self, x: Array, sigma: Array, n_draws: int, *, rng: np.random.Generator) -> PosteriorSamples:
+        """Weighted draws, none twice; see ``exobench.sampling.importance.thinned_rows``.
+
+        Where a spectrum has fewer draws with weight than asked for, the rest repeat a draw with weight zero.
+        """
+        rows = [self._spectrum(x[row], sigma[row], n_draws, stream) for row, stream in enumerate(rng.spawn(len(x)))]
+        n_most = max(1, *(len(draws.theta) for draws, _ in rows))
+        padded = [_padded(draws, n_most, self.problem) for draws, _ in rows]
+        return PosteriorSamples(
+            np.stack([draws.theta for draws in padded]),
+            np.stack([draws.log_weight for draws in padded]),
+            {name: np.array([notes[name] for _, notes in rows]) for name in rows[0][1]},
+        )
+
+    def _spectrum(
+        self, x: Array, sigma: Array, n_draws: int, rng: np.random.Generator
+    ) -> tuple[WeightedDraws, dict[str, float]]:
+        calls_before = self.problem.likelihood_calls.n
+        proposal, notes = self._refined(x, sigma, rng)
+        draws = weighed_draws(self.problem, proposal, x, sigma, self.settings.n_proposal, rng)
+        notes = {
+            **notes,
+            "efficiency": draws.efficiency,
+            "effective_sample_size": draws.effective_sample_size,
+            "psis_k": pareto_k(draws.log_weight),
+            "log_evidence": draws.log_evidence,
+            "log_evidence_error": draws.log_evidence_error,
+            "likelihood_calls": float(self.problem.likelihood_calls.n - calls_before),
+        }
+        return draws.thinned(n_draws, rng), notes
+
+    def _refined(self, x: Array, sigma: Array, rng: np.random.Generator) -> tuple[Proposal, dict[str, float]]:
+        """The proposal of the last draws; those it was made from are not used again, so that weights stay unbiased."""
+        settings, defence = self.settings, self.settings.defensive_share
+        trained, prior = Trained(self.inner.posterior, x, sigma), FromPrior(self.problem.prior)
+        proposal: Proposal = Mixture((trained, prior), (1.0 - defence, defence))
+        notes: dict[str, float] = {}
+        for refinement in range(settings.refinements):
+            pilot = weighed_draws(self.problem, proposal, x, sigma, settings.n_pilot, rng)
+            if refinement == 0:
+                notes = {"proposal_efficiency": pilot.efficiency, "proposal_psis_k": pareto_k(pilot.log_weight)}
+            fitted = student_mixture(self.problem.parameters, pilot, settings.components, rng)
+            if fitted is not None:
+                refined = (1.0 - defence) * settings.refined_share
+                shares = (1.0 - defence - refined, defence, refined)
+                proposal = Mixture((trained, prior, fitted), shares)
+        return proposal, notes
+
+    def save(self, path: Path) -> None:
+        """Writes the settings and the trained posterior."""
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomically(path / _SETTINGS, json.dumps(asdict(self.settings), indent=1).encode())
+        save_inner(self.inner, path)
+
+    @classmethod
+    def load(cls, path: Path, problem: InferenceProblem, device: str) -> ImportancePosterior:
+        """Reads back what ``save`` wrote.
+
+        Raises:
+            ExobenchError: if it is missing or damaged.
+        """
+        try:
+            settings = ImportanceSettings(**json.loads((path / _SETTINGS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ExobenchError(f"{path / _SETTINGS} cannot be read ({error}); remove the run's folder.") from error
+        return cls(problem, load_inner(path, problem, device), settings)
+
+
+def _padded(draws: WeightedDraws, n: int, problem: InferenceProblem) -> WeightedDraws:
+    """As many draws as n, those added without weight."""
+    missing = n - len(draws.theta)
+    if missing == 0:
+        return draws
+    filler = (
+        draws.theta[:1]
+        if len(draws.theta)
+        else problem.prior.from_unit_cube(np.full((1, len(problem.parameters)), 0.5))
+    )
+    theta = np.concatenate([draws.theta, np.repeat(filler, missing, axis=0)])
+    return WeightedDraws(theta, np.concatenate([draws.log_weight, np.full(missing, -np.inf)]))

@@ -1,0 +1,95 @@
+"""A proposal made from the weighted draws of another: several Student t distributions over unbounded coordinates.
+
+Population Monte Carlo in the manner of Cappé, Douc, Guillin, Marin & Robert 2008, Stat. Comput. 18, 447.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp, ndtr, ndtri
+from scipy.stats import multivariate_t
+
+from exobench.parameters import ParameterSpace
+from exobench.sampling.importance import WeightedDraws
+
+Array = NDArray[np.float64]
+
+_DEGREES_OF_FREEDOM = 6
+_EDGE = 1e-9
+_FITTED_DRAWS = 4000
+
+
+@dataclass(frozen=True, eq=False)
+class StudentMixture:
+    """Student t distributions over u = Phi^-1(unit cube), so that all draws lie in the box.
+
+    Attributes:
+        space: the box.
+        shares: (component,), sum to one.
+        parts: frozen ``scipy.stats.multivariate_t``.
+    """
+
+    space: ParameterSpace
+    shares: Array
+    parts: tuple[Any, ...]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws, (n, param)."""
+        counts = rng.multinomial(n, self.shares)
+        n_param = len(self.space)
+        pairs = zip(self.parts, counts, strict=True)
+        drawn = [part.rvs(int(m), random_state=rng).reshape(m, n_param) for part, m in pairs if m > 0]
+        return self.space.clip(self.space.from_unit_cube(ndtr(np.concatenate(drawn))))
+
+    def log_prob(self, theta: Array) -> Array:
+        """Natural log of the density over declared units at theta (n, param), shape (n,)."""
+        u = unbounded(self.space, theta)
+        pairs = zip(self.parts, self.shares, strict=True)
+        logs = [part.logpdf(u).reshape(len(u)) + np.log(share) for part, share in pairs]
+        jacobian = np.sum(-0.5 * u**2 - 0.5 * np.log(2.0 * np.pi) + np.log(self.space.high - self.space.low), axis=-1)
+        return np.asarray(logsumexp(np.stack(logs), axis=0)) - jacobian
+
+
+def unbounded(space: ParameterSpace, theta: Array) -> Array:
+    """Maps theta (n, param) in the box to u, finite at the box's faces too."""
+    return ndtri(np.clip(space.to_unit_cube(theta), _EDGE, 1.0 - _EDGE))
+
+
+def student_mixture(
+    space: ParameterSpace, draws: WeightedDraws, n_components: int, rng: np.random.Generator
+) -> StudentMixture | None:
+    """Fits a mixture to weighted draws; None where too few have weight for a covariance.
+
+    Weights are cut at sqrt(n) times their mean (Ionides 2008, J. Comput. Graph. Stat. 17, 295), so that a few heavy
+    draws of a poor proposal do not stand alone.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    weighed = draws.log_weight > -np.inf
+    if not weighed.any():
+        return None
+    ceiling = draws.log_evidence + 0.5 * np.log(len(draws.log_weight))
+    weight = np.exp(np.minimum(draws.log_weight, ceiling) - ceiling)
+    chosen = rng.choice(len(weight), _FITTED_DRAWS, p=weight / weight.sum())
+    u = unbounded(space, draws.theta[chosen])
+    n_distinct = len(np.unique(chosen))
+    if n_distinct < 2 * len(space):
+        return None
+    n_components = max(1, min(n_components, n_distinct // (5 * len(space))))
+    centre, factor = u.mean(axis=0), np.linalg.cholesky(np.cov(u, rowvar=False).reshape(len(space), -1) + _floor(u))
+    white = np.linalg.solve(factor, (u - centre).T).T
+    seed = int(rng.integers(2**31))
+    fitted = GaussianMixture(n_components, reg_covar=1e-3, random_state=seed).fit(white)
+    parts = tuple(
+        multivariate_t(centre + factor @ mean, factor @ covariance @ factor.T, df=_DEGREES_OF_FREEDOM)
+        for mean, covariance in zip(fitted.means_, fitted.covariances_, strict=True)
+    )
+    return StudentMixture(space, np.asarray(fitted.weights_, dtype=np.float64), parts)
+
+
+def _floor(u: Array) -> Array:
+    return np.diag(1e-9 * u.var(axis=0) + 1e-18)
