@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from exobench.data.first_rows import first_rows
 from exobench.method import AbstractMethod, Capability, Limits, Progress
 from exobench.problem import InferenceProblem
 from exobench.registry import register_method
@@ -16,7 +17,6 @@ from exobench_baselines.exogan.layout import why_not
 from exobench_baselines.exogan.posterior import ExoGANPosterior
 from exobench_baselines.exogan.recipe import Recipe, Variant
 from exobench_baselines.exogan.sections import is_published_grid
-from exobench.data.first_rows import limited
 
 
 @register_method("exogan")
@@ -120,7 +120,7 @@ class ExoGAN(AbstractMethod):
         progress: Progress,
     ) -> ExoGANPosterior:
         """Trains; ``limits.steps`` counts steps of all stages together. See ``AbstractMethod.fit``."""
-        problem = limited(problem, limits.n_train)
+        problem = first_rows(problem, limits.n_train)
         seed = int(rng.integers(2**62))
         return Fit(problem, self.recipe(problem), limits, seed, device, workdir, stop, progress).run()
 

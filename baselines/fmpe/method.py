@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -37,6 +37,8 @@ class FMPE(NeuralMethod):
     Raises:
         ExobenchError: a value that no fit can use.
     """
+
+    default_training: ClassVar[dict[str, Any]] = {"epochs": 100}
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class FMPE(NeuralMethod):
             from sbi.neural_nets import posterior_flow_nn
         except ImportError as error:
             raise MissingDependencyError(
-                f"method=fmpe needs the package sbi ({error}): pip install 'exobench[sbi]'."
+                f"method=fmpe needs the package sbi ({error}): pip install 'sbi>=0.27,<0.28'."
             ) from error
         build = posterior_flow_nn(**settings.builder_arguments(), gaussian_baseline=self.gaussian_baseline)
         field = build(torch.zeros(2, n_param), torch.zeros(2, n_context))

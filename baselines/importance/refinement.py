@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import logsumexp, ndtr, ndtri
 from scipy.stats import multivariate_t
 
@@ -21,6 +22,8 @@ Array = NDArray[np.float64]
 _DEGREES_OF_FREEDOM = 6
 _EDGE = 1e-9
 _FITTED_DRAWS = 4000
+_EFFECTIVE_A_PARAMETER = 20
+_SMALLEST_LOG_POWER = -40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +67,17 @@ def student_mixture(
 ) -> StudentMixture | None:
     """Fits a mixture to weighted draws; None where too few have weight for a covariance.
 
-    Weights are cut at sqrt(n) times their mean (Ionides 2008, J. Comput. Graph. Stat. 17, 295), so that a few heavy
-    draws of a poor proposal do not stand alone.
+    While few draws carry the weight it is tempered: raised to the largest power at which the effective sample size is
+    20 for each parameter (after Koblents & Míguez 2015, Stat. Comput. 25, 407).
     """
+    # Imported here: scikit-learn takes a second. One thread: on matrices this small more of them only wait.
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
 
-    weighed = draws.log_weight > -np.inf
-    if not weighed.any():
+    log_weight = tempered(draws.log_weight, _EFFECTIVE_A_PARAMETER * len(space))
+    if not (log_weight > -np.inf).any():
         return None
-    ceiling = draws.log_evidence + 0.5 * np.log(len(draws.log_weight))
-    weight = np.exp(np.minimum(draws.log_weight, ceiling) - ceiling)
+    weight = np.exp(log_weight - log_weight.max())
     chosen = rng.choice(len(weight), _FITTED_DRAWS, p=weight / weight.sum())
     u = unbounded(space, draws.theta[chosen])
     n_distinct = len(np.unique(chosen))
@@ -83,12 +87,29 @@ def student_mixture(
     centre, factor = u.mean(axis=0), np.linalg.cholesky(np.cov(u, rowvar=False).reshape(len(space), -1) + _floor(u))
     white = np.linalg.solve(factor, (u - centre).T).T
     seed = int(rng.integers(2**31))
-    fitted = GaussianMixture(n_components, reg_covar=1e-3, random_state=seed).fit(white)
+    with threadpool_limits(1):
+        fitted = GaussianMixture(n_components, reg_covar=1e-3, random_state=seed).fit(white)
     parts = tuple(
         multivariate_t(centre + factor @ mean, factor @ covariance @ factor.T, df=_DEGREES_OF_FREEDOM)
         for mean, covariance in zip(fitted.means_, fitted.covariances_, strict=True)
     )
     return StudentMixture(space, np.asarray(fitted.weights_, dtype=np.float64), parts)
+
+
+def tempered(log_weight: Array, wanted: float) -> Array:
+    """The log weights (draw,) times the largest power up to one that gives an effective sample size of ``wanted``."""
+    finite = log_weight[log_weight > -np.inf]
+    if len(finite) <= wanted:
+        return np.where(log_weight > -np.inf, 0.0, -np.inf)
+
+    def surplus(log_power: float) -> float:
+        scaled = np.exp(log_power) * finite
+        return float(2.0 * logsumexp(scaled) - logsumexp(2.0 * scaled) - np.log(wanted))
+
+    if surplus(0.0) >= 0.0:
+        return log_weight
+    power = np.exp(brentq(surplus, _SMALLEST_LOG_POWER, 0.0, xtol=1e-3)) if surplus(_SMALLEST_LOG_POWER) > 0.0 else 0.0
+    return np.where(log_weight > -np.inf, power * np.maximum(log_weight, finite.min()), -np.inf)
 
 
 def _floor(u: Array) -> Array:

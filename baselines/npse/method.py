@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
@@ -43,6 +43,8 @@ class NPSE(NeuralMethod):
     Raises:
         ExobenchError: a value that no fit can use.
     """
+
+    default_training: ClassVar[dict[str, Any]] = {"epochs": 80}
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class NPSE(NeuralMethod):
             from sbi.neural_nets import posterior_score_nn
         except ImportError as error:
             raise MissingDependencyError(
-                f"method=npse needs the package sbi ({error}): pip install 'exobench[sbi]'."
+                f"method=npse needs the package sbi ({error}): pip install 'sbi>=0.27,<0.28'."
             ) from error
         noise = ("sigma_min", "sigma_max") if self.diffusion == "ve" else ("beta_min", "beta_max")
         rates = {name: getattr(self, name) for name in noise}

@@ -61,7 +61,7 @@ class SeededNested(AbstractMethod):
         n_live: int = 500,
         batch_size: int = 250,
         n_networks: int = 1,
-        n_effective: int = 5000,
+        n_effective: int = 2000,
         effective_per_draw: float = 2.0,
         max_calls: int = 2_000_000,
         max_seconds: float = 900.0,

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from exobench.noise import NoiseModel
 from exobench.problem import Batch, InferenceProblem, SpectraSource, Split
-from exobench.seeds import derived_seed
+from exobench.seeds import derived_seed, rng_for
 
 Array = NDArray[np.float64]
 
 
 class FirstRows:
-    """A source whose training split ends early; held in memory.
+    """A source whose training split ends early; that split is held in memory.
 
     Args:
         source: where the rows come from.
@@ -25,8 +25,7 @@ class FirstRows:
     """
 
     def __init__(self, source: SpectraSource, n_train: int) -> None:
-        self._source = source
-        self._n_train = n_train
+        self._source, self._n_train = source, n_train
         theta, depth = source.read("train", n_train)
         self._theta = torch.as_tensor(theta, dtype=torch.float32)
         self._depth = torch.as_tensor(depth, dtype=torch.float32)
@@ -40,23 +39,42 @@ class FirstRows:
         return self._source.read(split, n)
 
     def stream(
-        self, split: Split, batch_size: int, *, device: str, seed: int, noise: NoiseModel | None, start_step: int
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        device: str,
+        seed: int,
+        noise: NoiseModel | None,
+        start_step: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> Iterator[Batch]:
-        """Endless batches, a pure function of (seed, epoch, step)."""
+        """Endless batches, a pure function of (seed, epoch, step); slice ``rank`` of each."""
         if split != "train":
-            return self._source.stream(split, batch_size, device=device, seed=seed, noise=noise, start_step=start_step)
-        return self._train(batch_size, device, seed, noise, start_step)
+            return self._source.stream(
+                split,
+                batch_size,
+                device=device,
+                seed=seed,
+                noise=noise,
+                start_step=start_step,
+                rank=rank,
+                world_size=world_size,
+            )
+        share = batch_size // world_size
+        return self._train(batch_size, slice(rank * share, (rank + 1) * share), device, seed, noise, start_step)
 
     def _train(
-        self, batch_size: int, device: str, seed: int, noise: NoiseModel | None, start_step: int
+        self, batch_size: int, share: slice, device: str, seed: int, noise: NoiseModel | None, start_step: int
     ) -> Iterator[Batch]:
         per_epoch = self._n_train // batch_size
         epoch, step = divmod(start_step, per_epoch)
         while True:
-            order = np.random.default_rng(derived_seed("first rows", seed, epoch)).permutation(self._n_train)
+            order = rng_for("first rows", seed, epoch).permutation(self._n_train)
             noise_seed = derived_seed("first rows noise", seed, epoch)
             for number in range(step, per_epoch):
-                rows = torch.from_numpy(order[number * batch_size : (number + 1) * batch_size])
+                rows = torch.from_numpy(order[number * batch_size : (number + 1) * batch_size][share])
                 theta, depth = self._theta[rows].to(device), self._depth[rows].to(device)
                 if noise is None:
                     yield Batch(theta, depth, torch.zeros_like(depth))
@@ -65,7 +83,7 @@ class FirstRows:
             epoch, step = epoch + 1, 0
 
 
-def limited(problem: InferenceProblem, n_train: int | None) -> InferenceProblem:
+def first_rows(problem: InferenceProblem, n_train: int | None) -> InferenceProblem:
     """The problem with at most n_train training spectra."""
     if n_train is None or n_train >= problem.n_train:
         return problem

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exobench.reference.comparison import Comparison, ComparisonSettings
+
+Array = NDArray[np.float64]
+
+PSIS_K, LARGEST_K = "psis_k", 0.7
+"""Diagnostic of importance sampling, and the value up to which its weights are trusted (Vehtari et al. 2024)."""
 
 HEADER = (
     "run",
@@ -41,6 +47,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         result |= _distances(rows)
     if comparison.evidence is not None:
         result["log_evidence"] = _evidence(comparison)
+    finite = {name: values[np.isfinite(values)] for name, values in comparison.diagnostics.items()}
+    result["diagnostics_median"] = {name: float(np.median(values)) for name, values in finite.items() if len(values)}
     return result
 
 
@@ -72,7 +80,20 @@ def _evidence(comparison: Comparison) -> dict[str, Any]:
         "spread_z_standard_error": evidence.spread_z_error,
         "p_value_of_no_bias": evidence.p_value,
         "largest_difference": float(np.abs(evidence.difference).max()),
+        **_where_weights_are_trusted(comparison, evidence.z),
     }
+
+
+def _where_weights_are_trusted(comparison: Comparison, z: Array) -> dict[str, Any]:
+    """The same where Pareto-smoothed importance sampling trusts its weights, for a run that recorded its k."""
+    k = comparison.diagnostics.get(PSIS_K)
+    if k is None:
+        return {}
+    trusted = z[k[list(comparison.evidence_rows)] <= LARGEST_K]
+    result: dict[str, Any] = {"psis_k_above_0.7": float(np.mean(k > LARGEST_K)), "n_trusted": len(trusted)}
+    if len(trusted) > 1:
+        result |= {"mean_z_trusted": float(trusted.mean()), "spread_z_trusted": float(trusted.std(ddof=1))}
+    return result
 
 
 def document(comparison: Comparison, settings: ComparisonSettings, seconds: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from exobench.data.first_rows import first_rows
 from exobench.errors import ExobenchError
 from exobench.method import FitInterrupted, Limits, Progress
 from exobench.problem import Batch, InferenceProblem
@@ -24,7 +25,6 @@ from exobench.training.scalars import Scalars
 from exobench.training.schedule import Clock, fraction_done, learning_rate_factor, plan_steps
 from exobench.training.settings import TrainingSettings
 from exobench.training.state import TrainingState
-from exobench.training.subset import first_rows
 from exobench.training.summary import TrainingSummary
 from exobench.training.validation import ValidationLoss
 

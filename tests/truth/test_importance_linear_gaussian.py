@@ -12,7 +12,7 @@ from exobench.task import TaskRequest
 from exobench_baselines.importance.method import Importance
 from exobench_tasks.linear_gaussian.exact import LinearGaussianPosterior
 
-N_OBS = 10
+N_OBS = 8
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,8 @@ def test_moments(case, answers, refinements):
 
 def test_a_mended_proposal_is_efficient(answers):
     assert np.median(answers[0].diagnostics["efficiency"]) < 0.05
-    assert np.median(answers[2].diagnostics["efficiency"]) > 0.5
+    # A third of the draws still comes from the prior.
+    assert np.median(answers[2].diagnostics["efficiency"]) > 0.25
     assert (answers[2].diagnostics["psis_k"] < 0.7).all()
 
 

@@ -13,7 +13,7 @@ from exobench.sampling.seeded_cube import SeededCube, run_seeded
 from exobench.task import TaskRequest
 from exobench_baselines.nested.method import Nested
 
-SMALL = {"n_live": 150, "batch_size": 150, "n_networks": 0, "n_effective": 1500, "effective_per_draw": 1.0}
+SMALL = {"n_live": 100, "batch_size": 100, "n_networks": 0, "n_effective": 600, "effective_per_draw": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,12 @@ def test_evidence_and_posterior_are_those_of_the_closed_form(linear, tmp_path, s
     task, problem, spectra = linear
     x, sigma = spectra.x[:1], spectra.sigma[:1]
     before = problem.likelihood_calls.n
-    samples = fitted(problem, tmp_path, sampler=sampler, n_effective=800).sample(
-        x, sigma, 400, rng=np.random.default_rng(1)
+    samples = fitted(problem, tmp_path, sampler=sampler).sample(
+        x, sigma, 300, rng=np.random.default_rng(1)
     )
     notes = samples.diagnostics
     assert notes["converged"][0] == 1.0
-    assert notes["likelihood_calls"][0] == problem.likelihood_calls.n - before > 400
+    assert notes["likelihood_calls"][0] == problem.likelihood_calls.n - before > 300
     off = notes["log_evidence"][0] - task.exact.log_evidence(x, sigma).value[0]
     assert abs(off) < 4.0 * notes["log_evidence_error"][0]
     assert notes["log_evidence_error"][0] < 0.3
@@ -63,7 +63,7 @@ def test_evidence_and_posterior_are_those_of_the_closed_form(linear, tmp_path, s
 
 def test_draws_repeat_for_equal_seeds_and_follow_no_order_of_spectra(linear, tmp_path):
     _, problem, spectra = linear
-    posterior = fitted(problem, tmp_path, n_effective=300)
+    posterior = fitted(problem, tmp_path, n_effective=200)
     both = posterior.sample(spectra.x, spectra.sigma, 50, rng=np.random.default_rng(3))
     again = posterior.sample(spectra.x, spectra.sigma, 50, rng=np.random.default_rng(3))
     np.testing.assert_array_equal(both.theta, again.theta)
@@ -90,7 +90,7 @@ def test_a_seed_right_or_wrong_leaves_the_evidence_alone(linear, shift):
         problem.parameters.to_unit_cube(draws), share=0.1, most_components=4, broaden=1.2, shift=shift
     )
     settings = NestedSettings.of(Nested(**SMALL))
-    run = run_seeded(cube_likelihood(problem, x, sigma), seeded, settings, 500, rng=np.random.default_rng(6))
+    run = run_seeded(cube_likelihood(problem, x, sigma), seeded, settings, 300, rng=np.random.default_rng(6))
     assert run.converged
     assert abs(run.log_evidence - exact) < 4.0 * run.log_evidence_error
     weight = np.exp(run.log_weight)

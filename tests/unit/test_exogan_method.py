@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from exobench.data.first_rows import FirstRows
 from exobench.errors import ExobenchError
 from exobench.method import FitInterrupted, Limits, Progress
 from exobench.noise import ConstantNoise
@@ -12,7 +13,6 @@ from exobench.prior import UniformPrior
 from exobench.problem import InferenceProblem
 from exobench_baselines.exogan.method import ExoGAN
 from exobench_baselines.exogan.sections import published_wavelength_um
-from exobench.data.first_rows import FirstRows
 
 GASES = ("log10_h2o", "log10_co2", "log10_co", "log10_ch4")
 SPACE = ParameterSpace(

@@ -46,7 +46,7 @@ def chains(target, step_size=0.02):
 def test_a_trajectory_comes_back_when_momentum_is_turned(target):
     start = chains(target)
     momentum = np.random.default_rng(1).standard_normal(start.u.shape)
-    u, log_posterior, gradient, end = start._trajectory(momentum, 0.02, 20)
+    u, _, _, end = start._trajectory(momentum, 0.02, 20)
     back = Chains(target, start.factor, u, 0.02, 100)
     np.testing.assert_allclose(back._trajectory(-end, 0.02, 20)[0], start.u, atol=1e-4)
 

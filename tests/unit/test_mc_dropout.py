@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from exobench.data.first_rows import FirstRows
 from exobench.errors import ExobenchError
 from exobench.method import FitInterrupted, Limits, Progress
 from exobench.networks.spectrum import FeatureShape, SpectrumFeatures
@@ -11,7 +12,6 @@ from exobench.noise import ConstantNoise
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.problem import InferenceProblem
-from exobench.training.subset import FirstRows
 from exobench_baselines.mc_dropout.convolutional import ChallengeEncoder, length_left
 from exobench_baselines.mc_dropout.head import DropoutHead
 from exobench_baselines.mc_dropout.method import MCDropout

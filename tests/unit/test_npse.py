@@ -73,9 +73,17 @@ def test_flow_equals_sbi_adaptive_solver_from_the_same_noise(diffusion, solver, 
     exact = ode(context.repeat_interleave(5, 0)).transform.inv(start).reshape(base.shape)
     drawn = made.transported(base, context)
     assert float((drawn - exact).abs().max()) < tolerance * float(exact.std(1).mean())
-    if tolerance < 0.05 and diffusion == "vp":
-        theirs = ode(context).log_prob(exact[:, 0])
-        np.testing.assert_allclose(made.log_prob(exact[:, :1], context)[:, 0], theirs, atol=0.05)
+
+
+@pytest.mark.parametrize(("diffusion", "whiten"), [("vp", True), ("ve", False)])
+def test_density_is_the_change_of_volume_of_the_draws(diffusion, whiten):
+    made, context = estimator(diffusion=diffusion, whiten=whiten, solver="rk4", n_steps=32), contexts(1)
+    for base in torch.randn(3, 1, 1, N_PARAM, generator=torch.Generator().manual_seed(9)):
+        u = made.transported(base, context)
+        jacobian = torch.autograd.functional.jacobian(lambda b: made.transported(b, context), base)
+        log_volume = jacobian.reshape(N_PARAM, N_PARAM).det().abs().log()
+        log_base = torch.distributions.Normal(0.0, 1.0).log_prob(base).sum()
+        assert float(made.log_prob(u, context)) == pytest.approx(float(log_base - log_volume), abs=0.02)
 
 
 def test_learns_a_skewed_posterior_and_draws_as_sbi_stochastic_sampler():
@@ -151,12 +159,12 @@ def test_half_of_the_loss_is_a_bound_in_nats():
 
 
 def test_log_uniform_times_leave_the_mean_loss_alone():
-    made, context = estimator(validation_times=400), contexts(40)
+    made, context = estimator(validation_times=4000), contexts(40)
     u = torch.randn(40, N_PARAM)
     logarithmic = float(made.loss(u, context, torch.Generator().manual_seed(7)).mean())
     made.log_times = False
     uniform = float(made.loss(u, context, torch.Generator().manual_seed(8)).mean())
-    assert logarithmic == pytest.approx(uniform, abs=0.15)
+    assert logarithmic == pytest.approx(uniform, abs=0.1)
 
 
 def test_yaml_defaults_are_the_constructor_defaults():
@@ -189,7 +197,7 @@ def test_wrong_values_are_named(key, value):
 
 def test_missing_sbi_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sbi.neural_nets", None)
-    with pytest.raises(MissingDependencyError, match=r"exobench\[sbi\]"):
+    with pytest.raises(MissingDependencyError, match="pip install .sbi"):
         NPSE().build_estimator(2, 4)
 
 

@@ -238,7 +238,7 @@ def test_training_spectra_may_be_limited(problem, tmp_path):
 def test_no_validation_spectra_keep_the_last_average(problem, tmp_path):
     import dataclasses
 
-    from exobench.training.subset import FirstRows
+    from exobench.data.first_rows import FirstRows
 
     class NoValidation(FirstRows):
         def n(self, split):

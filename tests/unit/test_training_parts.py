@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from training_cases import build_problem
 
+from exobench.data.first_rows import first_rows
 from exobench.errors import ExobenchError
 from exobench.training.checkpoint import read_checkpoint, write_checkpoint
 from exobench.training.ema import WeightAverage
 from exobench.training.guard import GradientGuard
-from exobench.training.subset import first_rows
 
 
 def test_the_average_is_the_closed_form_one():
