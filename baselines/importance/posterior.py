@@ -16,6 +16,7 @@ from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
 from exobench.sampling.importance import WeightedDraws
 from exobench.sampling.psis import pareto_k
+from exobench_baselines.importance.pool import PilotPool
 from exobench_baselines.importance.proposal import FromPrior, Mixture, Proposal, Trained
 from exobench_baselines.importance.refinement import student_mixture
 from exobench_baselines.importance.weighing import weighed_draws
@@ -89,17 +90,17 @@ class ImportancePosterior(AbstractPosterior):
         """The proposal of the last draws; those it was made from are not used again, so that weights stay unbiased."""
         settings, defence = self.settings, self.settings.defensive_share
         trained, prior = Trained(self.inner.posterior, x, sigma), FromPrior(self.problem.prior)
-        proposal: Proposal = Mixture((trained, prior), (1.0 - defence, defence))
-        notes: dict[str, float] = {}
+        proposal = Mixture((trained, prior), (1.0 - defence, defence))
+        pool, notes = PilotPool(self.problem, x, sigma), {}
         for refinement in range(settings.refinements):
-            pilot = weighed_draws(self.problem, proposal, x, sigma, settings.n_pilot, rng)
+            pool.add(proposal, settings.n_pilot, rng)
+            pilot = pool.draws()
             if refinement == 0:
                 notes = {"proposal_efficiency": pilot.efficiency, "proposal_psis_k": pareto_k(pilot.log_weight)}
             fitted = student_mixture(self.problem.parameters, pilot, settings.components, rng)
             if fitted is not None:
                 refined = (1.0 - defence) * settings.refined_share
-                shares = (1.0 - defence - refined, defence, refined)
-                proposal = Mixture((trained, prior, fitted), shares)
+                proposal = Mixture((trained, prior, fitted), (1.0 - defence - refined, defence, refined))
         return proposal, notes
 
     def save(self, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.optimize import brentq
 from scipy.special import logsumexp, ndtr, ndtri
 from scipy.stats import multivariate_t
@@ -28,15 +29,19 @@ _SMALLEST_LOG_POWER = -40.0
 
 @dataclass(frozen=True, eq=False)
 class StudentMixture:
-    """Student t distributions over u = Phi^-1(unit cube), so that all draws lie in the box.
+    """Student t distributions over u = Phi^-1(unit cube) = centre + factor v, so that all draws lie in the box.
 
     Attributes:
         space: the box.
+        centre: (param,).
+        factor: lower triangular, (param, param).
         shares: (component,), sum to one.
-        parts: frozen ``scipy.stats.multivariate_t``.
+        parts: frozen ``scipy.stats.multivariate_t`` over v.
     """
 
     space: ParameterSpace
+    centre: Array
+    factor: Array
     shares: Array
     parts: tuple[Any, ...]
 
@@ -46,14 +51,17 @@ class StudentMixture:
         n_param = len(self.space)
         pairs = zip(self.parts, counts, strict=True)
         drawn = [part.rvs(int(m), random_state=rng).reshape(m, n_param) for part, m in pairs if m > 0]
-        return self.space.clip(self.space.from_unit_cube(ndtr(np.concatenate(drawn))))
+        u = self.centre + np.concatenate(drawn) @ self.factor.T
+        return self.space.clip(self.space.from_unit_cube(ndtr(u)))
 
     def log_prob(self, theta: Array) -> Array:
         """Natural log of the density over declared units at theta (n, param), shape (n,)."""
         u = unbounded(self.space, theta)
         pairs = zip(self.parts, self.shares, strict=True)
-        logs = [part.logpdf(u).reshape(len(u)) + np.log(share) for part, share in pairs]
+        v = _whitened(u, self.centre, self.factor)
+        logs = [part.logpdf(v).reshape(len(v)) + np.log(share) for part, share in pairs]
         jacobian = np.sum(-0.5 * u**2 - 0.5 * np.log(2.0 * np.pi) + np.log(self.space.high - self.space.low), axis=-1)
+        jacobian += np.sum(np.log(np.diag(self.factor)))
         return np.asarray(logsumexp(np.stack(logs), axis=0)) - jacobian
 
 
@@ -85,15 +93,15 @@ def student_mixture(
         return None
     n_components = max(1, min(n_components, n_distinct // (5 * len(space))))
     centre, factor = u.mean(axis=0), np.linalg.cholesky(np.cov(u, rowvar=False).reshape(len(space), -1) + _floor(u))
-    white = np.linalg.solve(factor, (u - centre).T).T
+    white = _whitened(u, centre, factor)
     seed = int(rng.integers(2**31))
     with threadpool_limits(1):
         fitted = GaussianMixture(n_components, reg_covar=1e-3, random_state=seed).fit(white)
     parts = tuple(
-        multivariate_t(centre + factor @ mean, factor @ covariance @ factor.T, df=_DEGREES_OF_FREEDOM)
+        multivariate_t(mean, covariance, df=_DEGREES_OF_FREEDOM)
         for mean, covariance in zip(fitted.means_, fitted.covariances_, strict=True)
     )
-    return StudentMixture(space, np.asarray(fitted.weights_, dtype=np.float64), parts)
+    return StudentMixture(space, centre, factor, np.asarray(fitted.weights_, dtype=np.float64), parts)
 
 
 def tempered(log_weight: Array, wanted: float) -> Array:
@@ -110,6 +118,10 @@ def tempered(log_weight: Array, wanted: float) -> Array:
         return log_weight
     power = np.exp(brentq(surplus, _SMALLEST_LOG_POWER, 0.0, xtol=1e-3)) if surplus(_SMALLEST_LOG_POWER) > 0.0 else 0.0
     return np.where(log_weight > -np.inf, power * np.maximum(log_weight, finite.min()), -np.inf)
+
+
+def _whitened(u: Array, centre: Array, factor: Array) -> Array:
+    return np.asarray(solve_triangular(factor, (u - centre).T, lower=True).T)
 
 
 def _floor(u: Array) -> Array:

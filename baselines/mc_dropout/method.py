@@ -38,7 +38,7 @@ class MCDropout(NeuralMethod):
     """
 
     capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.MISSING_BINS
-    default_training: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 256}
+    default_training: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 256, "settle_share": 0.0}
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from exobench.metrics.catalogue import METRICS
 from exobench.metrics.inputs import check_box
 from exobench.metrics.metric import Metric
 from exobench.metrics.per_spectrum import MIN_ESS
-from exobench.metrics.quantities import pairs_of
+from exobench.metrics.quantities import with_pairs
 from exobench.metrics.score import Score
 from exobench.metrics.statistics import SpectrumTable
 
@@ -125,18 +125,13 @@ def _table(
         raise ExobenchError(f"names, low and high must have {n_param} entries, as the per-spectrum arrays have.")
     check_box(names, low, high)
     for key, value in per_spectrum.items():
-        if value.shape not in ((total,), (total, _n_columns(key, n_param))):
+        if value.shape not in ((total,), (total, n_param)):
             raise ExobenchError(
-                f"per-spectrum array '{key}' has shape {value.shape}; ({total},) or "
-                f"({total}, {_n_columns(key, n_param)})."
+                f"per-spectrum array '{key}' has shape {value.shape}; ({total},) or ({total}, {n_param})."
             )
     if n_obs is not None and not 1 <= n_obs <= total:
         raise ExobenchError(f"n_obs={n_obs}: there are {total} spectra.")
-    return SpectrumTable(per_spectrum, low, high).take(slice(n_obs))
-
-
-def _n_columns(key: str, n_param: int) -> int:
-    return len(pairs_of(n_param)) if key == "pair_rank" else n_param
+    return SpectrumTable(with_pairs(per_spectrum, n_param), low, high).take(slice(n_obs))
 
 
 def _plan(metric: Metric, table: SpectrumTable) -> _Plan:

@@ -10,7 +10,7 @@ from exobench.metrics.draws import DrawBlock, draw_block, quantile, randomised_r
 from exobench.metrics.energy import energy_score
 from exobench.metrics.inputs import BOX_TOLERANCE, ScoringInputs
 from exobench.metrics.predictive import predictive_p_value
-from exobench.metrics.quantities import pair_ranks, pairs_of, rank_of, tarp_rank
+from exobench.metrics.quantities import pair_keys, pair_ranks, pairs_of, rank_of, tarp_rank
 
 Array = NDArray[np.float64]
 
@@ -38,9 +38,9 @@ def per_spectrum(inputs: ScoringInputs, rng: np.random.Generator) -> dict[str, A
         uniform prior's), ``crps``, ``interval_score_68``, ``interval_score_95``, ``rank``. Of shape (obs,):
         ``energy_score``, ``ess``, ``nan_draw_share``, ``outside_prior_share``, and, with a density, ``nltp``
         (-log q(theta_true | x)), ``nltp_prior``; ``log_prob_rank``, ``log_likelihood_rank``, ``tarp_rank`` and
-        ``predictive_p`` where the inputs have what they need. Of shape (obs, pair): ``pair_rank``. NaN marks what is
-        undefined for a spectrum: everything where no draw counts, spreads from one draw, z of a posterior without
-        spread, ranks of weighted draws below `MIN_ESS`.
+        ``predictive_p`` where the inputs have what they need, and ``pair_rank_0_1`` and so on for each pair of
+        parameters. NaN marks what is undefined for a spectrum: everything where no draw counts, spreads from one draw,
+        z of a posterior without spread, ranks of weighted draws below `MIN_ESS`.
     """
     n_param = inputs.theta_true.shape[1]
     n_uniform = len(JOINT_RANKS) + len(pairs_of(n_param))
@@ -74,7 +74,7 @@ def _score_block(inputs: ScoringInputs, rows: slice, uniform: Array, joint_unifo
         "outside_prior_share": _outside_share(block, inputs.low, inputs.high),
         **_joint_ranks(inputs, rows, block, joint_uniform),
     }
-    for name in {"rank", "pair_rank", *JOINT_RANKS} & scores.keys():
+    for name in {"rank", *pair_keys(inputs.theta_true.shape[1]), *JOINT_RANKS} & scores.keys():
         scores[name][~block.equal & (block.ess < MIN_ESS)] = np.nan
     if inputs.log_likelihood is not None and inputs.log_likelihood_peak is not None and inputs.n_bin is not None:
         scores["predictive_p"] = predictive_p_value(
@@ -93,7 +93,8 @@ def _joint_ranks(inputs: ScoringInputs, rows: slice, block: DrawBlock, uniform: 
     by_density, by_likelihood, by_distance = uniform[:, : len(JOINT_RANKS)].T
     ranks: dict[str, Array] = {}
     if theta_true.shape[1] > 1:
-        ranks["pair_rank"] = pair_ranks(block, theta_true, uniform[:, len(JOINT_RANKS) :])
+        by_pair = pair_ranks(block, theta_true, uniform[:, len(JOINT_RANKS) :])
+        ranks |= dict(zip(pair_keys(theta_true.shape[1]), by_pair.T.copy(), strict=True))
     if inputs.log_prob is not None and inputs.log_prob_true is not None:
         ranks["log_prob_rank"] = rank_of(inputs.log_prob[rows], inputs.log_prob_true[rows], block, by_density)
     if inputs.log_likelihood is not None and inputs.log_likelihood_true is not None:

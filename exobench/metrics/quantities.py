@@ -7,6 +7,7 @@ Bayesian Analysis, arXiv:2211.02383).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
@@ -38,8 +39,22 @@ def rank_of(value: Array, value_true: Array, block: DrawBlock, uniform: Array) -
 
 
 def pairs_of(n_param: int) -> tuple[tuple[int, int], ...]:
-    """Pairs of parameters, in the order of the columns of ``pair_rank``."""
+    """Pairs of parameters, in the order of their ranks."""
     return tuple(combinations(range(n_param), 2))
+
+
+def pair_keys(n_param: int) -> tuple[str, ...]:
+    """Names under which the ranks of pairs are stored, one array (obs,) each: ``pair_rank_0_1``, ..."""
+    return tuple(f"pair_rank_{j}_{k}" for j, k in pairs_of(n_param))
+
+
+def with_pairs(values: Mapping[str, Array], n_param: int) -> dict[str, Array]:
+    """Stored arrays with the ranks of all pairs together as ``pair_rank``, (obs, pair), where they are stored."""
+    keys = pair_keys(n_param)
+    kept = {name: value for name, value in values.items() if name not in keys}
+    if keys and all(key in values for key in keys):
+        kept["pair_rank"] = np.stack([values[key] for key in keys], axis=1)
+    return kept
 
 
 def pair_ranks(block: DrawBlock, theta_true: Array, uniform: Array) -> Array:

@@ -18,7 +18,9 @@ from exobench.networks.encoder import SpectrumEncoder
 from exobench.networks.settings import EmbeddingSettings
 from exobench.neural.estimator import ConditionalEstimator
 from exobench.neural.model import NeuralModel
+from exobench.neural.ordering import sharpest_first
 from exobench.neural.posterior import NeuralPosterior, read_description, read_weights
+from exobench.neural.settling import settle, shared_limits
 from exobench.problem import InferenceProblem
 from exobench.training.engine import train
 from exobench.training.settings import TrainingSettings
@@ -80,17 +82,12 @@ class NeuralMethod(AbstractMethod):
         """Trains; see ``AbstractMethod.fit``. ``limits.steps`` counts optimiser steps."""
         seed = int(rng.integers(2**62))
         model = self.untrained(problem, limits, seed)
-        train(
-            model,
-            problem,
-            self.training_settings(),
-            limits=limits,
-            seed=seed,
-            device=device,
-            workdir=workdir,
-            stop=stop,
-            progress=progress,
-        )
+        settings = self.training_settings()
+        first, last = shared_limits(limits, settings.settle_share)
+        shared: dict[str, Any] = {"seed": seed, "device": device, "workdir": workdir}
+        shared |= {"stop": stop, "progress": progress}
+        summary = train(model, problem, settings, limits=first, **shared)
+        settle(model, problem, settings, steps=round(settings.settle_share * summary.step), limits=last, **shared)
         return NeuralPosterior(model, self.describe(model, problem), device)
 
     def untrained(self, problem: InferenceProblem, limits: Limits, seed: int) -> NeuralModel:
@@ -101,8 +98,9 @@ class NeuralMethod(AbstractMethod):
             torch.manual_seed(seed)
             encoder = SpectrumEncoder.build(self.embedding_settings(), examples.x, examples.sigma)
             estimator = self.build_estimator(len(problem.parameters), encoder.n_context)
-        box = BoxTransform(problem.parameters.low, problem.parameters.high)
-        return NeuralModel(box, encoder, estimator)
+        low, high = problem.parameters.low, problem.parameters.high
+        order = sharpest_first(BoxTransform(low, high), encoder.features, *examples)
+        return NeuralModel(BoxTransform(low, high, order), encoder, estimator)
 
     def describe(self, model: NeuralModel, problem: InferenceProblem) -> dict[str, Any]:
         """What ``load_posterior`` needs to build the model again; JSON-able."""

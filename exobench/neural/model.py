@@ -33,8 +33,12 @@ class NeuralModel(nn.Module):
         With a density it is -log(q / prior) in nats: zero for a posterior that is the prior. Otherwise it is the
         estimator's own.
         """
+        return self.loss_at(theta, self.encoder(x, sigma), generator)
+
+    def loss_at(self, theta: torch.Tensor, context: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """As ``forward``, for contexts (n, n_context)."""
         u = self.box.to_unbounded(theta)
-        loss = self.estimator.loss(u.float(), self.encoder(x, sigma), generator)
+        loss = self.estimator.loss(u.float(), context, generator)
         return loss + standard_normal_log_prob(u).float() if self.estimator.has_density else loss
 
     @torch.no_grad()

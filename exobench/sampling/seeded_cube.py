@@ -15,7 +15,7 @@ from exobench.sampling.nested_settings import NestedSettings
 
 Array = NDArray[np.float64]
 
-_CUBE_MARGIN = 1e-9
+_CUBE_MARGIN, _CUBE_EDGE = 1e-9, 1e-15
 _WIDE, _WIDE_SHARE = 2.0, 0.25
 """A quarter of g is twice as wide: where the seed's tails end too soon, the likelihood ratio still rises gently."""
 
@@ -25,16 +25,20 @@ class SeededCube:
     """Maps a unit cube to the prior's unit cube such that most of it falls where a seed says the posterior is.
 
     In u = Phi^-1(prior's unit cube) the prior is N(0, I). The narrowed prior is the mixture
-    pi~(u) = (1 - share) g(u) + share N(u; 0, I), with g a Gaussian mixture fitted to the seed's draws. Nested sampling
-    over pi~ with the likelihood L N(u; 0, I) / pi~(u) has the evidence and the posterior of L over the prior, whatever
-    g is, and the ratio never exceeds 1 / share. Source: Chen et al. 2018 (arXiv:1803.06387) and Petrosyan & Handley
-    2022 (arXiv:2212.01760) on posterior repartitioning, with an exact map in place of a component label.
+    pi~(u) = (1 - share) g(u) + share N(u; 0, I), with g a Gaussian mixture fitted to the seed's draws. The cube's first
+    coordinate chooses between the two; the others are mapped to the one chosen. Nested sampling over the cube with the
+    likelihood L N(u; 0, I) / pi~(u) has the evidence and the posterior of L over the prior, whatever g is, and the ratio
+    never exceeds 1 / share. Where the seed is wrong, the posterior has the shape in the last ``share`` of the first
+    coordinate that it has in plain nested sampling. Source: Chen et al. 2018 (arXiv:1803.06387) and Petrosyan &
+    Handley 2022 (arXiv:2212.01760) on posterior repartitioning.
 
     Attributes:
-        mixture: pi~ over u.
+        fitted: g over u.
+        share: of the full prior.
     """
 
-    mixture: GaussianMixture
+    fitted: GaussianMixture
+    share: float
 
     @classmethod
     def around(
@@ -60,21 +64,32 @@ class SeededCube:
         Raises:
             ExobenchError: if too few draws are finite.
         """
-        prior = GaussianMixture.standard(cube.shape[1])
         if share == 1.0:
-            return cls(prior)
+            return cls(GaussianMixture.standard(cube.shape[1]), share)
         kept = cube[np.isfinite(cube).all(axis=1)]
         u = ndtri(np.clip(kept, _CUBE_MARGIN, 1.0 - _CUBE_MARGIN))
         if len(u):
             u = u + shift * u.std(axis=0)
         fitted = GaussianMixture.fit(u, most_components=most_components, broaden=broaden, seed=seed)
-        return cls(fitted.mixed_with(fitted.broadened(_WIDE), _WIDE_SHARE).mixed_with(prior, share))
+        return cls(fitted.mixed_with(fitted.broadened(_WIDE), _WIDE_SHARE), share)
+
+    @property
+    def n_dim(self) -> int:
+        """Dimensions of the cube that is mapped: one more than the prior's."""
+        return self.fitted.mean.shape[1] + 1
 
     def to_prior_cube(self, cube: Array) -> tuple[Array, Array]:
-        """Points of the prior's cube (n, param) and ln(prior / pi~) there (n,), for uniform points (n, param)."""
-        u = self.mixture.from_unit_cube(cube)
-        prior = GaussianMixture.standard(u.shape[1])
-        return ndtr(u), prior.log_prob(u) - self.mixture.log_prob(u)
+        """Points of the prior's cube (n, param) and ln(prior / pi~) there (n,), for uniform points (n, param + 1)."""
+        from_fit = cube[:, 0] >= self.share
+        prior_cube = cube[:, 1:].copy()
+        u = ndtri(np.clip(prior_cube, _CUBE_EDGE, 1.0 - _CUBE_EDGE))
+        if from_fit.any():
+            u[from_fit] = self.fitted.from_unit_cube(cube[from_fit, 1:])
+            prior_cube[from_fit] = ndtr(u[from_fit])
+        log_prior = GaussianMixture.standard(u.shape[1]).log_prob(u)
+        with np.errstate(divide="ignore"):
+            log_fit = np.log1p(-self.share) + self.fitted.log_prob(u)
+        return prior_cube, log_prior - np.logaddexp(log_fit, np.log(self.share) + log_prior)
 
 
 def run_seeded(
@@ -99,6 +114,5 @@ def run_seeded(
         prior_cube, log_ratio = seeded.to_prior_cube(cube)
         return log_likelihood(prior_cube) + log_ratio
 
-    n_dim = seeded.mixture.mean.shape[1]
-    run = run_nested(over_seeded, n_dim, settings, n_draws, rng=rng)
+    run = run_nested(over_seeded, seeded.n_dim, settings, n_draws, rng=rng)
     return replace(run, cube=seeded.to_prior_cube(run.cube)[0])

@@ -12,7 +12,7 @@ from exobench.settings import whole_number
 
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
 NON_FINITE = ("skip", "raise")
-_NO_PART_OF_THE_RESULT = ("checkpoint_seconds", "report_every", "tensorboard")
+_NO_PART_OF_THE_RESULT = ("checkpoint_seconds", "report_every", "tensorboard", "settle_share")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class TrainingSettings:
         checkpoint_seconds: time between checkpoints.
         report_every: steps between reports of the training loss.
         tensorboard: also write scalars for TensorBoard into the working folder.
+        settle_share: steps of a last stage with the embedding fixed, as a share of the steps before; 0 for none. Used
+            by ``exobench.neural``, not by the loop itself.
     """
 
     batch_size: int = 512
@@ -64,6 +66,7 @@ class TrainingSettings:
     checkpoint_seconds: float = 60.0
     report_every: int = 50
     tensorboard: bool = False
+    settle_share: float = 0.15
 
     @staticmethod
     def of(mapping: Mapping[str, Any] | None, key: str = "method.training") -> TrainingSettings:
@@ -101,6 +104,7 @@ _NUMBERS = {
     "final_share": (0.0, 1.0, "a number of at least 0 and below 1"),
     "epochs": (0.0, math.inf, "a positive number"),
     "clip_norm": (0.0, math.inf, "a positive number, or null for no clipping"),
+    "settle_share": (0.0, 1.0, "a number of at least 0 and below 1"),
     "ema_decay": (0.0, 1.0, "a number of at least 0 and below 1"),
     "checkpoint_seconds": (0.0, math.inf, "a number of seconds of at least 0"),
 }

@@ -47,15 +47,13 @@ def test_evidence_and_posterior_are_those_of_the_closed_form(linear, tmp_path, s
     task, problem, spectra = linear
     x, sigma = spectra.x[:1], spectra.sigma[:1]
     before = problem.likelihood_calls.n
-    samples = fitted(problem, tmp_path, sampler=sampler).sample(
-        x, sigma, 300, rng=np.random.default_rng(1)
-    )
+    samples = fitted(problem, tmp_path, sampler=sampler).sample(x, sigma, 300, rng=np.random.default_rng(1))
     notes = samples.diagnostics
     assert notes["converged"][0] == 1.0
     assert notes["likelihood_calls"][0] == problem.likelihood_calls.n - before > 300
     off = notes["log_evidence"][0] - task.exact.log_evidence(x, sigma).value[0]
     assert abs(off) < 4.0 * notes["log_evidence_error"][0]
-    assert notes["log_evidence_error"][0] < 0.3
+    assert notes["log_evidence_error"][0] < 0.5
     exact = task.exact.sample(x, sigma, 4000, rng=np.random.default_rng(2))[0]
     for drawn, true in zip(samples.theta[0].T, exact.T, strict=True):
         assert stats.ks_2samp(drawn, true).pvalue > 1e-4
@@ -63,7 +61,8 @@ def test_evidence_and_posterior_are_those_of_the_closed_form(linear, tmp_path, s
 
 def test_draws_repeat_for_equal_seeds_and_follow_no_order_of_spectra(linear, tmp_path):
     _, problem, spectra = linear
-    posterior = fitted(problem, tmp_path, n_effective=200)
+    # Cut short: what is compared need not be converged.
+    posterior = fitted(problem, tmp_path, max_calls=500)
     both = posterior.sample(spectra.x, spectra.sigma, 50, rng=np.random.default_rng(3))
     again = posterior.sample(spectra.x, spectra.sigma, 50, rng=np.random.default_rng(3))
     np.testing.assert_array_equal(both.theta, again.theta)

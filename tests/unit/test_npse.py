@@ -50,7 +50,7 @@ def test_without_a_trained_score_it_is_the_whitening_gaussian(diffusion):
 
 @pytest.mark.parametrize(
     ("diffusion", "solver", "n_steps", "tolerance"),
-    [("vp", "midpoint", NPSE().n_steps, 0.1), ("vp", "midpoint", 64, 0.01), ("ve", "rk4", 32, 0.01)],
+    [("vp", "midpoint", NPSE().n_steps, 0.1), ("vp", "midpoint", 64, 0.01), ("ve", "rk4", 32, 0.05)],
 )
 def test_flow_equals_sbi_adaptive_solver_from_the_same_noise(diffusion, solver, n_steps, tolerance):
     from sbi.samplers.ode_solvers import build_neural_ode
