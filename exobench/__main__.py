@@ -13,10 +13,10 @@ from exobench.errors import ExobenchError
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; wrong input ends with one line on stderr and exit status 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if wants_help(given):
-        print(help_text())
-        return
     try:
+        if wants_help(given):
+            print(help_text())
+            return
         check_overrides(given)
         _hydra(given + plugin_overrides(given))
     except ExobenchError as error:

@@ -29,6 +29,8 @@ from exobench.metrics.calibration import calibration_verdict
 from exobench.metrics.cost import peak_rss_bytes
 from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.per_spectrum import per_spectrum
+from exobench.metrics.tarp import reference_points
+from exobench.parameters import ParameterSpace
 from exobench.posterior import AbstractPosterior
 from exobench.problem import InferenceProblem
 from exobench.results import POSTERIOR, SCORES, write_arrays
@@ -38,6 +40,7 @@ from exobench.task import Task
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
+FEWEST_FOR_TARP = 10
 SECONDS_NOTE = "seconds.json"
 SECONDS_BETWEEN_NOTES = 10.0
 
@@ -141,12 +144,20 @@ def score_draws(
         log_weight=drawn.log_weight,
         log_prob_true=drawn.log_prob_true,
         prior_log_prob=task.prior.log_prob(test.theta_true),
+        reference_point=_tarp_points(test, space),
     )
     table = per_spectrum(inputs, rng_for(*identity, "score"))
     write_arrays(folder / SCORES, table, {"task_id": task.task_id})
     scores = aggregate(table, space.names, space.low, space.high)
     verdict = calibration_verdict(table["rank"], space.names)
     return {"scores": [score.to_dict() for score in scores], "calibration": asdict(verdict)}
+
+
+def _tarp_points(test: TestSpectra, space: ParameterSpace) -> Array | None:
+    """Centres of TARP's balls; None where there are too few spectra to make them functions of the spectrum."""
+    if len(test.x) < FEWEST_FOR_TARP:
+        return None
+    return reference_points(test.x, test.theta_true, space.low, space.high)
 
 
 def _earlier_seconds(workdir: Path) -> float:

@@ -58,7 +58,7 @@ def _list(group: str, check: Callable[[str], object]) -> list[Listed]:
 
 
 def _listed(point: EntryPoint, check: Callable[[str], object]) -> Listed:
-    package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+    package = registry.package_name(point)
     try:
         check(point.name)
         loaded = point.load()

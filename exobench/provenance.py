@@ -10,7 +10,21 @@ from importlib.metadata import PackageNotFoundError, version
 import exobench
 from exobench.places import checkout
 
-_PACKAGES = ("torch", "numpy", "scipy", "h5py", "hydra-core", "pandas", "sbi", "normflows", "taurex")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "h5py",
+    "hydra-core",
+    "pandas",
+    "sbi",
+    "normflows",
+    "zuko",
+    "scikit-learn",
+    "nautilus-sampler",
+    "dynesty",
+    "taurex",
+)
 
 
 def code_version() -> dict[str, object]:

@@ -68,6 +68,16 @@ def names(group: str) -> tuple[str, ...]:
     return tuple(sorted(_points(group)))
 
 
+def package_of(group: str, name: str) -> str:
+    """The distribution that brings a name, with its version."""
+    return package_name(_points(group)[name])
+
+
+def package_name(point: EntryPoint) -> str:
+    """The distribution of an entry point, with its version."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+
+
 def load_method(name: str) -> type[AbstractMethod]:
     """Imports the class of a method.
 
@@ -154,7 +164,7 @@ def _load(group: str, kind: str, name: str) -> Any:
         raise MissingDependencyError(
             f"{kind} '{name}' of package {package}{extra} cannot be imported: {error}. Install what it needs."
         ) from error
-    except (AttributeError, TypeError) as error:
+    except Exception as error:  # whatever a stranger's module raises must not look like a fault of exobench
         raise ExobenchError(f"{kind} '{name}' ({point.value}) cannot be loaded: {error}") from error
     if getattr(loaded, "registered_name", None) != name:
         raise ExobenchError(f"{kind} '{name}' ({point.value}) must be decorated with @register_{kind}(\"{name}\").")

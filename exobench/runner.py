@@ -22,7 +22,7 @@ from exobench.metrics.cost import Cost
 from exobench.metrics.score import METRICS_VERSION
 from exobench.problem import BudgetExceeded
 from exobench.provenance import code_version, hardware, package_versions
-from exobench.registry import build_method, build_task, settings_of
+from exobench.registry import METHODS, TASKS, build_method, build_task, package_of, settings_of
 from exobench.results import RECORD, RunRecord, find_record, write_record
 from exobench.seeds import stable_hash
 from exobench.settings import RunSettings
@@ -223,6 +223,7 @@ def _header(
         "config": resolved,
         "config_hash": stable_hash({"task_id": task.task_id, **resolved}),
         "versions": {**code_version(), **package_versions()},
+        "packages": {"method": package_of(METHODS, method.registered_name), "task": package_of(TASKS, task.name)},
         "hardware": hardware(device),
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exobench.sampling.student_mixture import StudentMixture
 from exobench_baselines.hmc.target import Target
 
 Array = NDArray[np.float64]
@@ -64,6 +65,32 @@ class Chains:
         self._gradient = np.where(accept[:, None], gradient, self._gradient)
         self._log_posterior = np.where(accept, log_posterior, self._log_posterior)
         return float(np.exp(np.minimum(gain, 0.0)).mean())
+
+    def jump(self, mixture: StudentMixture, n: int, rng: np.random.Generator) -> float:
+        """Tries n independent proposals a chain, one after another; returns the share accepted.
+
+        Metropolis-Hastings with a fixed proposal (Tierney 1994, Ann. Stat. 22, 1701): it carries chains along curved
+        ridges and between modes, at likelihood calls without gradient. The likelihood without gradient may differ from
+        that with it by rounding, so that both sides of each comparison are taken from it.
+        """
+        log_ratio = self._log_ratio(mixture, self.u)
+        proposed = mixture.sample(n * len(self.u), rng)
+        proposed_log_ratio = self._log_ratio(mixture, proposed).reshape(n, -1)
+        proposed = proposed.reshape(n, *self.u.shape)
+        n_accepted, moved = 0, np.zeros(len(self.u), dtype=bool)
+        u = self.u
+        for trial in range(n):
+            accept = np.log(rng.random(len(u))) < proposed_log_ratio[trial] - log_ratio
+            u = np.where(accept[:, None], proposed[trial], u)
+            log_ratio = np.where(accept, proposed_log_ratio[trial], log_ratio)
+            n_accepted, moved = n_accepted + int(accept.sum()), moved | accept
+        if moved.any():
+            self.u, rows = u, np.flatnonzero(moved)
+            self._log_posterior[rows], self._gradient[rows] = self.target.log_posterior(u[rows])
+        return n_accepted / (n * len(u))
+
+    def _log_ratio(self, mixture: StudentMixture, u: Array) -> Array:
+        return self.target.log_likelihood(u) - 0.5 * np.sum(u**2, axis=1) - mixture.log_prob(u)
 
     def _trajectory(self, momentum: Array, step: float, n_leapfrog: int) -> tuple[Array, Array, Array, Array]:
         """Leapfrog steps in whitened coordinates; returns u, log posterior, gradient and momentum at the end."""

@@ -26,6 +26,9 @@ class HMC(AbstractMethod):
         n_search: draws of the prior that the search starts from.
         n_particles: particles that are annealed from there to the posterior; the chains start on some of them.
         n_moves: random-walk moves of each particle at each temperature.
+        n_jumps: proposals to each chain before each trajectory, from a mixture fitted to the annealed particles; 0 for
+            trajectories alone.
+        components: of that mixture, at most.
         warm_up: trajectories that settle the step size; not kept.
         target_acceptance: mean acceptance that the step size is settled for.
         max_leapfrog: most leapfrog steps of one trajectory.
@@ -50,6 +53,8 @@ class HMC(AbstractMethod):
         n_search: int = 16_384,
         n_particles: int = 1024,
         n_moves: int = 8,
+        n_jumps: int = 20,
+        components: int = 12,
         warm_up: int = 20,
         target_acceptance: float = 0.8,
         max_leapfrog: int = 64,
@@ -61,6 +66,8 @@ class HMC(AbstractMethod):
         self.n_search = n_search
         self.n_particles = n_particles
         self.n_moves = n_moves
+        self.n_jumps = n_jumps
+        self.components = components
         self.warm_up = warm_up
         self.target_acceptance = target_acceptance
         self.max_leapfrog = max_leapfrog
@@ -70,7 +77,14 @@ class HMC(AbstractMethod):
         self._settings()
 
     def _settings(self) -> SamplerSettings:
-        for key, low in (("n_chains", 4), ("n_moves", 1), ("warm_up", 1), ("max_leapfrog", 1)):
+        for key, low in (
+            ("n_chains", 4),
+            ("n_moves", 1),
+            ("n_jumps", 0),
+            ("components", 1),
+            ("warm_up", 1),
+            ("max_leapfrog", 1),
+        ):
             whole_number(f"method.{key}", getattr(self, key), low)
         whole_number("method.n_particles", self.n_particles, self.n_chains)
         whole_number("method.n_search", self.n_search, self.n_particles)
@@ -83,6 +97,8 @@ class HMC(AbstractMethod):
             n_search=self.n_search,
             n_particles=self.n_particles,
             n_moves=self.n_moves,
+            n_jumps=self.n_jumps,
+            components=self.components,
             warm_up=self.warm_up,
             target_acceptance=self.target_acceptance,
             max_leapfrog=self.max_leapfrog,

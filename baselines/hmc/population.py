@@ -14,26 +14,29 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from exobench.sampling.random_walk import Population
 from exobench_baselines.hmc.target import Target
 
 Array = NDArray[np.float64]
 
 _MAX_STAGES = 200
-_TARGET_ACCEPTANCE = 0.25
+_SNAPSHOTS = 4
 
 
 @dataclass(frozen=True)
-class Population:
+class Annealed:
     """Particles that follow the posterior but for the noise of resampling.
 
     Attributes:
-        u: (particle, param).
+        u: (particle, param), after the last move.
+        visited: states of the particles during further moves at the posterior's own temperature, (n, param).
         n_stages: temperatures passed.
         acceptance: share of random-walk moves accepted in the last stage.
         arrived: whether the last temperature is the posterior's own.
     """
 
     u: Array
+    visited: Array
     n_stages: int
     acceptance: float
     arrived: bool
@@ -41,7 +44,7 @@ class Population:
 
 def annealed_population(
     target: Target, *, n_search: int, n_particles: int, n_moves: int, rng: np.random.Generator
-) -> Population:
+) -> Annealed:
     """Leads particles from the prior to the posterior.
 
     Draws of the prior stand for the likelihood's lowest powers; the power then rises so that the effective sample size
@@ -57,26 +60,20 @@ def annealed_population(
     """
     u = rng.standard_normal((n_search, target.n_param))
     log_likelihood = target.log_likelihood(u)
-    power, n_stages, acceptance = 0.0, 0, float("nan")
-    scale = 2.38 / np.sqrt(target.n_param)
+    power, n_stages = 0.0, 0
+    population = Population(target.log_likelihood, u, log_likelihood, power)
     while power < 1.0 and n_stages < _MAX_STAGES:
         wanted = min(n_particles, n_search // 2) if n_stages == 0 else n_particles // 2
-        step = _next_step(log_likelihood, 1.0 - power, wanted)
+        step = _next_step(population.value, 1.0 - power, wanted)
         power, n_stages = min(power + step, 1.0), n_stages + 1
-        chosen = systematic_choice(step * log_likelihood, n_particles, rng)
-        u, log_likelihood = u[chosen], log_likelihood[chosen]
-        factor = cholesky_of(u)
-        for _ in range(n_moves):
-            u, log_likelihood, acceptance = _random_walk(target, u, log_likelihood, power, scale * factor, rng)
-            scale *= float(np.exp(0.5 * (acceptance - _TARGET_ACCEPTANCE)))
-    return Population(u, n_stages, acceptance, power >= 1.0)
-
-
-def cholesky_of(u: Array) -> Array:
-    """Lower Cholesky factor of the covariance of u (n, param), kept regular where particles coincide."""
-    covariance = np.cov(u, rowvar=False, ddof=0).reshape(u.shape[1], u.shape[1])
-    floor = 1e-6 * np.diag(covariance) + 1e-20
-    return np.linalg.cholesky(covariance + np.diag(floor))
+        chosen = systematic_choice(step * population.value, n_particles, rng)
+        population.u, population.value, population.power = population.u[chosen], population.value[chosen], power
+        population.move(n_moves, rng)
+    visited = []
+    for _ in range(_SNAPSHOTS):
+        population.move(n_moves // 2 + 1, rng)
+        visited.append(population.u)
+    return Annealed(population.u, np.concatenate(visited), n_stages, population.acceptance, power >= 1.0)
 
 
 def systematic_choice(log_weight: Array, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -98,15 +95,3 @@ def _next_step(log_likelihood: Array, left: float, wanted: float) -> float:
         return left
     smallest = largest - 80.0
     return float(np.exp(brentq(surplus, smallest, largest, xtol=1e-3))) if surplus(smallest) > 0.0 else left
-
-
-def _random_walk(
-    target: Target, u: Array, log_likelihood: Array, power: float, factor: Array, rng: np.random.Generator
-) -> tuple[Array, Array, float]:
-    """One Metropolis move of every particle; returns the share accepted as well."""
-    moved = u + rng.standard_normal(u.shape) @ factor.T
-    moved_log_likelihood = target.log_likelihood(moved)
-    gain = power * (moved_log_likelihood - log_likelihood) - 0.5 * np.sum(moved**2 - u**2, axis=1)
-    accept = np.log(rng.random(len(u))) < gain
-    u = np.where(accept[:, None], moved, u)
-    return u, np.where(accept, moved_log_likelihood, log_likelihood), float(accept.mean())

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exobench.sampling.random_walk import cholesky_of
+from exobench.sampling.student_mixture import StudentMixture, fit_student_mixture
 from exobench_baselines.hmc.chains import Chains
 from exobench_baselines.hmc.convergence import Convergence, convergence
-from exobench_baselines.hmc.population import annealed_population, cholesky_of
+from exobench_baselines.hmc.population import annealed_population
 from exobench_baselines.hmc.target import Target
 
 Array = NDArray[np.float64]
@@ -27,6 +29,8 @@ class SamplerSettings:
     n_search: int
     n_particles: int
     n_moves: int
+    n_jumps: int
+    components: int
     warm_up: int
     target_acceptance: float
     max_leapfrog: int
@@ -62,9 +66,11 @@ def sample_spectrum(target: Target, n_draws: int, settings: SamplerSettings, rng
         rng=rng,
     )
     start = population.u[rng.choice(settings.n_particles, settings.n_chains, replace=False)]
-    chains = Chains(target, cholesky_of(population.u), start, _FIRST_STEP_SIZE, settings.max_leapfrog)
+    chains = Chains(target, cholesky_of(population.visited), start, _FIRST_STEP_SIZE, settings.max_leapfrog)
     chains.warm_up(settings.warm_up, settings.target_acceptance, rng)
-    states, acceptance, verdict = _run(chains, n_draws, settings, rng)
+    mixture = fit_student_mixture(population.visited, settings.components, rng) if settings.n_jumps > 0 else None
+    run = _run(chains, mixture, n_draws, settings, rng)
+    states, verdict = run.states, run.verdict
     theta = target.to_theta(evenly_thinned(states, n_draws, rng))
     converged = population.arrived and verdict.r_hat <= settings.r_hat_limit
     return SpectrumDraws(
@@ -74,7 +80,8 @@ def sample_spectrum(target: Target, n_draws: int, settings: SamplerSettings, rng
             "r_hat": verdict.r_hat,
             "effective_sample_size": min(verdict.effective_sample_size, float(n_draws)),
             "effective_share_of_states": verdict.effective_sample_size / (states.shape[0] * states.shape[1]),
-            "acceptance": acceptance,
+            "acceptance": run.acceptance,
+            "jump_acceptance": run.jump_acceptance,
             "step_size": chains.step_size,
             "annealing_stages": float(population.n_stages),
             "likelihood_calls": float(target.likelihood_calls + target.gradient_calls),
@@ -93,24 +100,38 @@ def evenly_thinned(states: Array, n_draws: int, rng: np.random.Generator) -> Arr
     return kept[rng.permutation(len(kept))[:n_draws]]
 
 
+@dataclass(frozen=True)
+class _Run:
+    """States (chain, iteration, param) and what can be said of them."""
+
+    states: Array
+    acceptance: float
+    jump_acceptance: float
+    verdict: Convergence
+
+
 def _run(
-    chains: Chains, n_draws: int, settings: SamplerSettings, rng: np.random.Generator
-) -> tuple[Array, float, Convergence]:
-    """Moves the chains until they are worth enough draws; returns states (chain, iteration, param) as well."""
+    chains: Chains, mixture: StudentMixture | None, n_draws: int, settings: SamplerSettings, rng: np.random.Generator
+) -> _Run:
+    """Moves the chains until they are worth enough draws, or until they hold as many states as the settings allow."""
     fewest = max(-(-n_draws // settings.n_chains), _SHORTEST_RUN)
     most = max(int(np.ceil(settings.max_states * n_draws / settings.n_chains)), fewest)
     states: list[Array] = []
     acceptance: list[float] = []
+    jump_acceptance: list[float] = []
     goal = fewest
     while True:
         while len(states) < goal:
+            if mixture is not None:
+                jump_acceptance.append(chains.jump(mixture, settings.n_jumps, rng))
             acceptance.append(chains.move(rng))
             states.append(chains.u)
         joined = np.stack(states, axis=1)
         verdict = convergence(joined)
         enough = verdict.effective_sample_size >= settings.ess_share * n_draws
         if len(states) >= most or (enough and verdict.r_hat <= settings.r_hat_limit):
-            return joined, float(np.mean(acceptance)), verdict
+            jumps = float(np.mean(jump_acceptance)) if jump_acceptance else 0.0
+            return _Run(joined, float(np.mean(acceptance)), jumps, verdict)
         goal = min(most, _next_goal(len(states), verdict.effective_sample_size, settings.ess_share * n_draws))
 
 

@@ -26,7 +26,8 @@ class Importance(AbstractMethod):
         n_proposal: draws of a spectrum that are weighed.
         defensive_share: share of them that come from the prior, which bounds every weight.
         refinements: how often the proposal is mended by a mixture fitted to its weighted draws; 0 for never.
-        n_pilot: draws that each refinement costs.
+        n_pilot: draws that each refinement starts from.
+        n_moves: random-walk moves of a thousand of them towards the posterior before the mixture is fitted.
         refined_share: share of the mended proposal, beside the prior's, that comes from the fitted mixture.
         components: of the fitted mixture, at most.
 
@@ -46,6 +47,7 @@ class Importance(AbstractMethod):
         defensive_share: float = 0.05,
         refinements: int = 0,
         n_pilot: int = 5000,
+        n_moves: int = 30,
         refined_share: float = 0.7,
         components: int = 8,
     ) -> None:
@@ -54,6 +56,7 @@ class Importance(AbstractMethod):
         self.defensive_share = defensive_share
         self.refinements = refinements
         self.n_pilot = n_pilot
+        self.n_moves = n_moves
         self.refined_share = refined_share
         self.components = components
         self._settings()
@@ -64,6 +67,7 @@ class Importance(AbstractMethod):
         whole_number("method.n_proposal", self.n_proposal, 10)
         whole_number("method.refinements", self.refinements, 0, 20)
         whole_number("method.n_pilot", self.n_pilot, 10)
+        whole_number("method.n_moves", self.n_moves, 1, 10_000)
         whole_number("method.components", self.components, 1, 1000)
         _share("defensive_share", self.defensive_share)
         _share("refined_share", self.refined_share)
@@ -72,6 +76,7 @@ class Importance(AbstractMethod):
             defensive_share=self.defensive_share,
             refinements=self.refinements,
             n_pilot=self.n_pilot,
+            n_moves=self.n_moves,
             refined_share=self.refined_share,
             components=self.components,
         )

@@ -16,9 +16,9 @@ from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
 from exobench.sampling.importance import WeightedDraws
 from exobench.sampling.psis import pareto_k
-from exobench_baselines.importance.pool import PilotPool
+from exobench.sampling.student_mixture import fit_student_mixture
 from exobench_baselines.importance.proposal import FromPrior, Mixture, Proposal, Trained
-from exobench_baselines.importance.refinement import student_mixture
+from exobench_baselines.importance.refinement import InBox, posterior_points
 from exobench_baselines.importance.weighing import weighed_draws
 
 Array = NDArray[np.float64]
@@ -34,6 +34,7 @@ class ImportanceSettings:
     defensive_share: float
     refinements: int
     n_pilot: int
+    n_moves: int
     refined_share: float
     components: int
 
@@ -91,14 +92,15 @@ class ImportancePosterior(AbstractPosterior):
         settings, defence = self.settings, self.settings.defensive_share
         trained, prior = Trained(self.inner.posterior, x, sigma), FromPrior(self.problem.prior)
         proposal = Mixture((trained, prior), (1.0 - defence, defence))
-        pool, notes = PilotPool(self.problem, x, sigma), {}
+        notes: dict[str, float] = {}
         for refinement in range(settings.refinements):
-            pool.add(proposal, settings.n_pilot, rng)
-            pilot = pool.draws()
+            pilot = weighed_draws(self.problem, proposal, x, sigma, settings.n_pilot, rng)
             if refinement == 0:
                 notes = {"proposal_efficiency": pilot.efficiency, "proposal_psis_k": pareto_k(pilot.log_weight)}
-            fitted = student_mixture(self.problem.parameters, pilot, settings.components, rng)
-            if fitted is not None:
+            points = posterior_points(self.problem, pilot, x, sigma, settings.n_moves, rng)
+            if points is not None:
+                mixture = fit_student_mixture(points, settings.components, rng)
+                fitted = InBox(self.problem.parameters, mixture)
                 refined = (1.0 - defence) * settings.refined_share
                 proposal = Mixture((trained, prior, fitted), (1.0 - defence - refined, defence, refined))
         return proposal, notes

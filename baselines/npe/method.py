@@ -40,7 +40,7 @@ class NPE(NeuralMethod):
         ExobenchError: a value that no fit can use.
     """
 
-    default_training: ClassVar[dict[str, Any]] = {"epochs": 80}
+    default_training: ClassVar[dict[str, Any]] = {"epochs": 70}
 
     def __init__(
         self,

@@ -45,7 +45,9 @@ class ThetaDensity(ConditionalDensityEstimator):
     def log_prob(self, input: Tensor, condition: Tensor, **kwargs: Any) -> Tensor:
         """Natural log density (draw, n) of theta (draw, n, d) or (n, d) for spectra (n, bin), each encoded once."""
         u = self.net.box.to_unbounded(input if input.dim() == 3 else input.unsqueeze(0))
-        log_prob_u = self.density.log_prob(u.float(), self.context(condition))
+        context = self.context(condition)
+        rest, log_width = self.net.residual(u.transpose(0, 1), context)
+        log_prob_u = self.density.log_prob(rest.transpose(0, 1).float(), context).double() - log_width
         return self.net.box.log_prob_theta(log_prob_u, u).float()
 
     def loss(self, input: Tensor, condition: Tensor, **kwargs: Any) -> Tensor:
@@ -55,7 +57,10 @@ class ThetaDensity(ConditionalDensityEstimator):
     def sample(self, sample_shape: torch.Size | tuple[int, ...], condition: Tensor, **kwargs: Any) -> Tensor:
         """Draws of theta (*sample_shape, n, d), inside the box."""
         box = self.net.box
-        theta = box.to_theta(self.density.sample(sample_shape, self.context(condition)))
+        context = self.context(condition)
+        rest = self.density.sample(sample_shape, context).reshape(-1, len(context), box.n_param)
+        u = self.net.add_guess(rest.transpose(0, 1), context).transpose(0, 1)
+        theta = box.to_theta(u).reshape(*sample_shape, len(context), box.n_param)
         margin = _INWARDS * (box.high - box.low)
         return torch.minimum(torch.maximum(theta, box.low + margin), box.high - margin).float()
 

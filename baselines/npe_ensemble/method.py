@@ -39,7 +39,7 @@ class NPEEnsemble(AbstractMethod):
     default_n_test: ClassVar[int] = 10_000
     default_n_draws: ClassVar[int] = 200
 
-    def __init__(self, member: Any = "npe", members: int = 4, epochs: float | None = 20.0) -> None:
+    def __init__(self, member: Any = "npe", members: int = 4, epochs: float | None = 18.0) -> None:
         self.member = member
         self.members = members
         self.epochs = epochs

@@ -60,8 +60,8 @@ RANK_METRICS: tuple[Metric, ...] = (
         doc="Smallest p-value, Holm-adjusted over pairs of parameters, of Kolmogorov-Smirnov tests of the randomised "
         "ranks of (theta_j - m_j)(theta_k - m_k), m the mean of draws and truth: simulation-based calibration of a "
         "test quantity (Modrak et al. 2023, arXiv:2211.02383). Sees wrong correlations, which marginal ranks, TARP and "
-        "HPD regions miss. At least uniform on (0, 1) for an exact posterior. It cannot see biases, dependences beyond "
-        "pairs, nor a posterior that ignores the spectrum.",
+        "HPD regions can miss. At least uniform on (0, 1) for an exact posterior. It cannot see small biases, "
+        "dependences beyond pairs, nor a posterior that ignores the spectrum.",
         statistic=_once("pair_rank", _smallest_adjusted_p),
         resampled=False,
     ),
@@ -96,8 +96,8 @@ RANK_METRICS: tuple[Metric, ...] = (
         requires=("log_likelihood_rank",),
         doc="p-value of a Kolmogorov-Smirnov test of the randomised rank of the truth's exact log-likelihood among "
         "the draws' (Modrak et al. 2023, arXiv:2211.02383). Depends on the spectrum, so it sees wrong correlations, "
-        "posteriors that are shifted or of a wrong size, and the prior. Where a likelihood exists. It cannot see along "
-        "which parameter, nor errors along directions that the likelihood is flat in.",
+        "posteriors of a wrong size, and the prior. Where a likelihood exists. It cannot see much of a bias, along "
+        "which parameter an error lies, nor errors along directions that the likelihood is flat in.",
         statistic=_once("log_likelihood_rank", _p_value),
         resampled=False,
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -28,18 +27,15 @@ class BoxTransform(nn.Module):
     Args:
         low: lower edges of the box, (param,), in declared units.
         high: upper edges, (param,).
-        order: axis i of u is parameter ``order[i]``; None for the declared order.
     """
 
     low: torch.Tensor
     high: torch.Tensor
-    order: torch.Tensor
 
-    def __init__(self, low: NDArray[np.float64], high: NDArray[np.float64], order: Sequence[int] | None = None) -> None:
+    def __init__(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
         super().__init__()
         self.register_buffer("low", torch.as_tensor(np.array(low), dtype=torch.float64))
         self.register_buffer("high", torch.as_tensor(np.array(high), dtype=torch.float64))
-        self.register_buffer("order", torch.as_tensor(list(range(len(low)) if order is None else order)))
 
     @property
     def n_param(self) -> int:
@@ -54,12 +50,11 @@ class BoxTransform(nn.Module):
     def to_unbounded(self, theta: torch.Tensor) -> torch.Tensor:
         """U (..., param), float64, of theta (..., param); a theta at an edge or beyond counts as 1e-7 inside."""
         t = (theta.double() - self.low) / (self.high - self.low)
-        return torch.special.ndtri(t.clamp(_EDGE, 1.0 - _EDGE))[..., self.order]
+        return torch.special.ndtri(t.clamp(_EDGE, 1.0 - _EDGE))
 
     def to_theta(self, u: torch.Tensor) -> torch.Tensor:
         """Theta (..., param), float64, inside the box, of u (..., param)."""
-        t = torch.special.ndtr(u.double())[..., torch.argsort(self.order)]
-        theta = self.low + (self.high - self.low) * t
+        theta = self.low + (self.high - self.low) * torch.special.ndtr(u.double())
         return torch.minimum(torch.maximum(theta, self.low), self.high)
 
     def inside(self, theta: torch.Tensor) -> torch.Tensor:

@@ -31,16 +31,19 @@ class SpectrumEncoder(nn.Module):
         self.embedding = build_embedding(settings, features)
 
     @classmethod
-    def build(cls, settings: EmbeddingSettings, x: NDArray[Any], sigma: NDArray[Any]) -> SpectrumEncoder:
+    def build(
+        cls, settings: EmbeddingSettings, x: NDArray[Any], sigma: NDArray[Any], u: torch.Tensor | None = None
+    ) -> SpectrumEncoder:
         """An untrained encoder, weights from torch's global generator.
 
         Args:
             settings: of the embedding network.
             x: noisy example spectra (n, bin), some thousands; NaN where bins are missing.
             sigma: their noise (n, bin); inf where bins are missing.
+            u: their parameters in unbounded coordinates, (n, param), for a first guess; None for none.
         """
         x_, sigma_ = torch.as_tensor(np.asarray(x)), torch.as_tensor(np.asarray(sigma))
-        return cls(settings, SpectrumFeatures.fitted(x_, sigma_, settings.n_component))
+        return cls(settings, SpectrumFeatures.fitted(x_, sigma_, settings.n_component, u))
 
     @classmethod
     def empty(cls, description: Mapping[str, Any]) -> SpectrumEncoder:
@@ -54,8 +57,13 @@ class SpectrumEncoder(nn.Module):
 
     @property
     def n_context(self) -> int:
-        """Length of the context vector."""
-        return self.settings.n_context
+        """Length of the context vector; it ends in the first guess, where there is one."""
+        return self.settings.n_context + self.n_guess
+
+    @property
+    def n_guess(self) -> int:
+        """Numbers of the first guess that end the context: two for each parameter, or none."""
+        return 2 * self.features.shape.n_param if self.features.has_guess else 0
 
     @property
     def n_bin(self) -> int:
@@ -69,4 +77,5 @@ class SpectrumEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Context (n, n_context) of spectra x, sigma (n, bin)."""
-        return self.embedding(self.features(x, sigma))
+        features = self.features(x, sigma)
+        return torch.cat([self.embedding(features), features.guess], dim=1)

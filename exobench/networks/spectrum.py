@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from exobench.networks.first_guess import FirstGuess
 from exobench.networks.whitening import Components, components_of
 
 _SIGMA_GROUPS = 16
@@ -19,10 +20,12 @@ class Features(NamedTuple):
     Attributes:
         bins: channels along wavelength, (n, channel, bin).
         summary: numbers about the whole spectrum, (n, summary).
+        guess: first guess of every u and its log width, (n, 2 param); see ``FirstGuess``. (n, 0) where there is none.
     """
 
     bins: torch.Tensor
     summary: torch.Tensor
+    guess: torch.Tensor
 
 
 class FeatureShape(NamedTuple):
@@ -33,12 +36,16 @@ class FeatureShape(NamedTuple):
         n_component: whitened components.
         has_missing: whether examples missed bins.
         has_varying_sigma: whether the noise differed from example to example.
+        n_param: parameters to guess.
+        guess_sizes: components of the guess, and those squared and cubed; all zero for no guess.
     """
 
     n_bin: int
     n_component: int
     has_missing: bool
     has_varying_sigma: bool
+    n_param: int = 0
+    guess_sizes: tuple[int, int, int] = (0, 0, 0)
 
 
 class SpectrumFeatures(nn.Module):
@@ -70,12 +77,24 @@ class SpectrumFeatures(nn.Module):
         group = torch.arange(shape.n_bin) * _SIGMA_GROUPS // shape.n_bin
         self.register_buffer("groups", torch.eye(_SIGMA_GROUPS)[group], persistent=False)
         self.components = Components(shape.n_bin, shape.n_component)
+        self.has_guess = bool(shape.n_param and shape.guess_sizes[0])
+        self.guess = FirstGuess(shape.n_bin, shape.n_param, *shape.guess_sizes) if self.has_guess else None
         self.n_channel = 1 + int(shape.has_missing) + int(shape.has_varying_sigma)
         self.n_summary = 2 + shape.n_component + (_SIGMA_GROUPS if shape.has_varying_sigma else 0)
+        self.n_summary += shape.n_param if self.has_guess else 0
 
     @classmethod
-    def fitted(cls, x: torch.Tensor, sigma: torch.Tensor, n_component: int) -> SpectrumFeatures:
-        """Features by statistics of noisy examples x, sigma (n, bin), with NaN and inf where bins are missing."""
+    def fitted(
+        cls, x: torch.Tensor, sigma: torch.Tensor, n_component: int, u: torch.Tensor | None = None
+    ) -> SpectrumFeatures:
+        """Features by statistics of noisy examples.
+
+        Args:
+            x: spectra (n, bin), NaN where bins are missing.
+            sigma: their noise, inf where bins are missing.
+            n_component: whitened components wanted.
+            u: parameters in unbounded coordinates, (n, param), for a first guess; None for no guess.
+        """
         x, sigma = x.double(), sigma.double()
         seen = torch.isfinite(x) & torch.isfinite(sigma)
         has_missing = not bool(seen.all())
@@ -83,8 +102,12 @@ class SpectrumFeatures(nn.Module):
         has_varying_sigma = bool((seen & seen[:1] & ((sigma / first - 1.0).abs() > 1e-3)).any())
         whitened = not has_missing and not has_varying_sigma and bool((sigma > 0).all())
         n_component = min(n_component, x.shape[1], len(x) - 1) if whitened else 0
-        features = cls(FeatureShape(x.shape[1], n_component, has_missing, has_varying_sigma))
+        n_param = 0 if u is None else u.shape[1]
+        sizes = FirstGuess.sizes(len(x), x.shape[1], n_component) if whitened and n_param else (0, 0, 0)
+        features = cls(FeatureShape(x.shape[1], n_component, has_missing, has_varying_sigma, n_param, sizes))
         features._fit(x.masked_fill(~seen, torch.nan), sigma, seen)
+        if features.guess is not None and u is not None:
+            features.guess.fit(x, sigma[0], torch.special.ndtr(u.double()))
         return features
 
     def _fit(self, x: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor) -> None:
@@ -129,5 +152,9 @@ class SpectrumFeatures(nn.Module):
             summary.append((excess @ self.groups) / (seen.float() @ self.groups).clamp_min(1.0))
         if self.shape.n_component:
             summary.append(self.components(deviation))
+        guess = x.new_zeros(len(x), 0)
+        if self.guess is not None:
+            guess = self.guess(torch.where(seen, x, self.mean))
+            summary.append(guess[:, : self.shape.n_param])
         bins = torch.stack(channels, dim=1).clamp(-_LIMIT, _LIMIT)
-        return Features(bins, torch.cat(summary, dim=1).clamp(-_LIMIT, _LIMIT))
+        return Features(bins, torch.cat(summary, dim=1).clamp(-_LIMIT, _LIMIT), guess)

@@ -18,14 +18,13 @@ from exobench.networks.encoder import SpectrumEncoder
 from exobench.networks.settings import EmbeddingSettings
 from exobench.neural.estimator import ConditionalEstimator
 from exobench.neural.model import NeuralModel
-from exobench.neural.ordering import sharpest_first
 from exobench.neural.posterior import NeuralPosterior, read_description, read_weights
 from exobench.neural.settling import settle, shared_limits
 from exobench.problem import InferenceProblem
 from exobench.training.engine import train
 from exobench.training.settings import TrainingSettings
 
-N_EXAMPLE = 20_000
+N_EXAMPLE = 40_000
 
 
 class NeuralMethod(AbstractMethod):
@@ -94,13 +93,13 @@ class NeuralMethod(AbstractMethod):
         """The model with random weights, its features fitted on training spectra; a pure function of its arguments."""
         n = min(problem.n_train, limits.n_train or N_EXAMPLE, N_EXAMPLE)
         examples = problem.arrays("train", n, seed=seed)
+        box = BoxTransform(problem.parameters.low, problem.parameters.high)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder = SpectrumEncoder.build(self.embedding_settings(), examples.x, examples.sigma)
+            u = box.to_unbounded(torch.as_tensor(examples.theta))
+            encoder = SpectrumEncoder.build(self.embedding_settings(), examples.x, examples.sigma, u)
             estimator = self.build_estimator(len(problem.parameters), encoder.n_context)
-        low, high = problem.parameters.low, problem.parameters.high
-        order = sharpest_first(BoxTransform(low, high), encoder.features, *examples)
-        return NeuralModel(BoxTransform(low, high, order), encoder, estimator)
+        return NeuralModel(box, encoder, estimator)
 
     def describe(self, model: NeuralModel, problem: InferenceProblem) -> dict[str, Any]:
         """What ``load_posterior`` needs to build the model again; JSON-able."""

@@ -15,7 +15,7 @@ class NeuralModel(nn.Module):
 
     Args:
         box: theta <-> u.
-        encoder: x, sigma -> context.
+        encoder: x, sigma -> context; where it makes a first guess of u, the estimator is of what that leaves.
         estimator: q(u | context).
     """
 
@@ -38,17 +38,38 @@ class NeuralModel(nn.Module):
     def loss_at(self, theta: torch.Tensor, context: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         """As ``forward``, for contexts (n, n_context)."""
         u = self.box.to_unbounded(theta)
-        loss = self.estimator.loss(u.float(), context, generator)
-        return loss + standard_normal_log_prob(u).float() if self.estimator.has_density else loss
+        rest, log_width = self.residual(u[:, None], context)
+        loss = self.estimator.loss(rest[:, 0].float(), context, generator)
+        return loss + (standard_normal_log_prob(u) + log_width).float() if self.estimator.has_density else loss
+
+    def residual(self, u: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the first guess leaves of u (n, draw, param), in units of its width, and the sum of log widths (n,)."""
+        guess, log_width = self._guess(context)
+        return (u - guess[:, None]) * (-log_width).exp()[:, None], log_width.sum(dim=-1)
+
+    def add_guess(self, rest: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Back from what ``residual`` gave: u (n, draw, param), float64."""
+        guess, log_width = self._guess(context)
+        return guess[:, None] + log_width.exp()[:, None] * rest.double()
+
+    def _guess(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Guess of u and its log width, (n, param) each, float64; zeros where the encoder makes none."""
+        if not self.encoder.n_guess:
+            zeros = context.new_zeros(len(context), self.box.n_param, dtype=torch.float64)
+            return zeros, zeros
+        guess, log_width = context[:, -self.encoder.n_guess :].double().chunk(2, dim=1)
+        return guess, log_width
 
     @torch.no_grad()
     def sample(self, context: torch.Tensor, n_draws: int, generator: torch.Generator) -> torch.Tensor:
         """Draws of theta (n, n_draws, param), float64, inside the box, for context (n, n_context)."""
-        return self.box.to_theta(self.estimator.sample(context, n_draws, generator))
+        return self.box.to_theta(self.add_guess(self.estimator.sample(context, n_draws, generator), context))
 
     @torch.no_grad()
     def log_prob(self, theta: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Natural log density over declared units, (n, draw), of theta (n, draw, param); -inf outside the box."""
         u = self.box.to_unbounded(theta)
-        log_prob = self.box.log_prob_theta(self.estimator.log_prob(u.float(), context), u)
+        rest, log_width = self.residual(u, context)
+        log_prob_u = self.estimator.log_prob(rest.float(), context).double() - log_width[:, None]
+        log_prob = self.box.log_prob_theta(log_prob_u, u)
         return torch.where(self.box.inside(theta), log_prob, -torch.inf)

@@ -27,9 +27,9 @@ class SeededCube:
     In u = Phi^-1(prior's unit cube) the prior is N(0, I). The narrowed prior is the mixture
     pi~(u) = (1 - share) g(u) + share N(u; 0, I), with g a Gaussian mixture fitted to the seed's draws. The cube's first
     coordinate chooses between the two; the others are mapped to the one chosen. Nested sampling over the cube with the
-    likelihood L N(u; 0, I) / pi~(u) has the evidence and the posterior of L over the prior, whatever g is, and the ratio
-    never exceeds 1 / share. Where the seed is wrong, the posterior has the shape in the last ``share`` of the first
-    coordinate that it has in plain nested sampling. Source: Chen et al. 2018 (arXiv:1803.06387) and Petrosyan &
+    likelihood L N(u; 0, I) / pi~(u) has the evidence and the posterior of L over the prior, whatever g is, and that
+    ratio never exceeds 1 / share. Where the seed is wrong, the posterior lies below ``share`` in the first coordinate,
+    with the shape that it has in plain nested sampling. Source: Chen et al. 2018 (arXiv:1803.06387) and Petrosyan &
     Handley 2022 (arXiv:2212.01760) on posterior repartitioning.
 
     Attributes:

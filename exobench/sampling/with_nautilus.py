@@ -11,7 +11,7 @@ from exobench.sampling.nested_settings import NestedSettings
 
 _ROUNDS = 4
 """Times that the target is raised for the sake of draws without duplicates."""
-_FEW_DUPLICATES = 0.01
+_FEW_DUPLICATES = 0.02
 _NETWORK = {"hidden_layer_sizes": (50, 20), "max_iter": 50}
 """Smaller than nautilus' own and trained for fewer epochs: a batched likelihood costs less than large networks."""
 

@@ -16,7 +16,11 @@ from exobench.testing import check_method, check_metric, check_task
 NEEDS_OPACITIES = {"ariel": "ariel52"}
 """Tasks that run on the user's tables only, and where tests find such tables."""
 
-SMALL = {"exogan": {"width": 0.125}}
+SMALL = {
+    "exogan": {"width": 0.125},
+    "mc_dropout": {"filters": (8, 8)},
+    "random_forest": {"trees": 8, "trees_per_batch": 1},
+}
 """Settings that make a method's fit fast enough for every test run."""
 
 

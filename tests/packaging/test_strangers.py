@@ -155,6 +155,7 @@ def test_two_methods_sweep_over_a_task_of_a_third_stranger(run, tmp_path):
         ("method=needs_more", "a_package_that_nobody_has"),
         ("task=needs_more_task", "a_package_that_nobody_has"),
         ("method=undecorated", "@register_method"),
+        ("method=raises", "no licence file was found"),
     ],
 )
 def test_a_broken_one_ends_with_its_reason_in_one_line(run, setting, reason):

@@ -267,5 +267,5 @@ class TestSettings:
 
     def test_missing_sbi_is_named(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "sbi.neural_nets", None)
-        with pytest.raises(MissingDependencyError, match="pip install .sbi"):
+        with pytest.raises(MissingDependencyError, match=r"pip install .sbi"):
             FMPE().build_estimator(2, 4)

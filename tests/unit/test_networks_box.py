@@ -33,16 +33,6 @@ def test_against_scipy(box):
     assert np.allclose(box.to_unbounded(torch.as_tensor(theta)).numpy(), expected, rtol=1e-9)
 
 
-def test_an_order_permutes_u_and_nothing_else(box):
-    ordered = BoxTransform(LOW, HIGH, [2, 0, 1])
-    theta = torch.as_tensor(np.random.default_rng(3).uniform(LOW, HIGH, (50, 3)))
-    u = ordered.to_unbounded(theta)
-    assert torch.equal(u, box.to_unbounded(theta)[:, [2, 0, 1]])
-    assert torch.allclose(ordered.to_theta(u), theta, rtol=1e-12)
-    log_prob = standard_normal_log_prob(u)
-    assert torch.allclose(ordered.log_prob_theta(log_prob, u), box.log_prob_theta(log_prob, u))
-
-
 def test_edges_stay_finite_and_draws_stay_inside(box):
     edges = torch.as_tensor(np.stack([LOW, HIGH, LOW - 1.0, HIGH + 1.0]))
     assert torch.isfinite(box.to_unbounded(edges)).all()

@@ -43,7 +43,7 @@ def test_a_weak_direction_is_seen_as_well_as_a_strong_one():
 def test_bins_are_standardised():
     x, sigma = linear_spectra()
     features = SpectrumFeatures.fitted(x, sigma, 0)
-    bins, summary = features(x, sigma)
+    bins, summary, _ = features(x, sigma)
     assert bins.shape == (N, 1, N_BIN)
     assert summary.shape == (N, features.n_summary)
     assert bins.square().mean(dim=(0, 1)).sqrt().numpy() == pytest.approx(np.ones(N_BIN), abs=0.02)
@@ -60,7 +60,7 @@ def test_what_examples_show_decides_the_channels():
     for (missing, varying), (x_, sigma_) in cases.items():
         features = SpectrumFeatures.fitted(x_, sigma_, 4)
         assert (features.shape.has_missing, features.shape.has_varying_sigma) == (missing, varying)
-        bins, summary = features(x_, sigma_)
+        bins, summary, _ = features(x_, sigma_)
         assert bins.shape == (N, features.n_channel, N_BIN)
         assert summary.shape == (N, features.n_summary)
         assert torch.isfinite(bins).all()

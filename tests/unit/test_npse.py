@@ -197,7 +197,7 @@ def test_wrong_values_are_named(key, value):
 
 def test_missing_sbi_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sbi.neural_nets", None)
-    with pytest.raises(MissingDependencyError, match="pip install .sbi"):
+    with pytest.raises(MissingDependencyError, match=r"pip install .sbi"):
         NPSE().build_estimator(2, 4)
 
 
