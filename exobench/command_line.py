@@ -204,6 +204,8 @@ def _explain(config_name: str, overrides: Sequence[str], error: Exception) -> Ex
         for depth, part in enumerate(parts := key.split(".")):
             if not isinstance(node, dict) or part not in node:
                 owner = ".".join(parts[:depth])
+                if parts[0] in GROUPS and (node is None or node == {}):
+                    return ExobenchError(f"{owner} is empty unless you fill it: write +{key}=... to add to it.")
                 names = [f"{owner}.{name}" if owner else name for name in (node if isinstance(node, dict) else {})]
                 return unknown_name("setting", key, names)
             node = node[part]

@@ -45,11 +45,11 @@ class Importance(AbstractMethod):
         proposal: str | dict[str, Any] = "npe",
         n_proposal: int = 20_000,
         defensive_share: float = 0.05,
-        refinements: int = 0,
+        refinements: int = 2,
         n_pilot: int = 5000,
         n_moves: int = 30,
         refined_share: float = 0.7,
-        components: int = 8,
+        components: int = 16,
     ) -> None:
         self.proposal = proposal
         self.n_proposal = n_proposal

@@ -26,7 +26,7 @@ def load_normflows() -> Any:
         import normflows
     except ImportError as error:
         raise MissingDependencyError(
-            f"method=normflow needs the package normflows ({error}): pip install 'exobench[normflow]'."
+            f"method=normflow needs the package normflows ({error}): pip install 'normflows>=1.7.3,<2'."
         ) from error
     return normflows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,6 +52,9 @@ class NeuralMethod(AbstractMethod):
     def __init__(self, embedding: dict[str, Any] | None = None, training: dict[str, Any] | None = None) -> None:
         self.embedding = embedding
         self.training = training
+        for key, group in (("embedding", embedding), ("training", training)):
+            if group is not None and not isinstance(group, Mapping):
+                raise ExobenchError(f"method.{key}={group} must be null or a group of settings, such as {{}}.")
         self.embedding_settings()
         self.training_settings()
 

@@ -19,7 +19,8 @@ FieldNetwork = Literal["mlp", "ada_mlp", "transformer"]
 TimeEmbedding = Literal["sinusoidal", "fourier"]
 
 TRANSFORMER_HEADS = 4
-_U_LIMIT = 7.0
+_REST_LIMIT = 1e6
+"""On draws: behind a first guess u counts in the guess's width, as little as 1e-5, so no smaller one is safe."""
 _STATE_LIMIT = 20.0
 
 
@@ -203,7 +204,7 @@ class VectorFieldEstimator(ConditionalEstimator):
         velocity = self._velocity(context, base.shape[1])
         w = solve(velocity, start, self.times(context).flip(0), self.settings.solver, limit=limit).reshape(base.shape)
         u = w if self.whitening is None else self.whitening.colour(w, context)
-        return u.clamp(-_U_LIMIT, _U_LIMIT)
+        return u.clamp(-_REST_LIMIT, _REST_LIMIT)
 
     def log_prob(self, u: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Natural log of q(u | context) (n, draw) of u (n, draw, d): the flow backwards, with its exact divergence."""

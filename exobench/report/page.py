@@ -23,6 +23,7 @@ from exobench.report.artwork import Artwork, artwork
 from exobench.report.cache import ASSETS, Cache, remove_stale, write_text
 from exobench.report.entries import Entry, Problem, read_entries, unfinished
 from exobench.report.figures import MAX_POINTS
+from exobench.report.regions import RegionSheet, region_sheet
 from exobench.report.scores import evidence
 from exobench.report.sections import NESTED_SIZES, Section, sections, settings_apart
 from exobench.report.tables import Leaderboard, ScoreSheet, doc, leaderboards, score_sheet
@@ -44,6 +45,7 @@ class RunView:
     apart: str
     sheet: ScoreSheet
     art: Artwork
+    regions: RegionSheet | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def _views(entries: Sequence[Entry], reports: Path) -> tuple[list[SectionView], 
             art[entry.anchor] = artwork(entry, cache) if entry.is_ok else {}
             if entry.is_ok:
                 evidence(entry, cache, next((n for n in NESTED_SIZES if n <= entry.n_test), entry.n_test))
+                region_sheet(entry, cache)
         except _BROKEN as error:
             problems.append(Problem(entry.relative, _one_line(error, entry)))
             continue
@@ -109,7 +112,16 @@ def _views(entries: Sequence[Entry], reports: Path) -> tuple[list[SectionView], 
 
 def _view(section: Section, caches: dict[str, Cache], art: dict[str, Artwork]) -> SectionView:
     apart = settings_apart(section.scored)
-    runs = [RunView(entry, apart[entry.anchor], score_sheet(entry), art[entry.anchor]) for entry in section.scored]
+    runs = [
+        RunView(
+            entry,
+            apart[entry.anchor],
+            score_sheet(entry),
+            art[entry.anchor],
+            region_sheet(entry, caches[entry.anchor]),
+        )
+        for entry in section.scored
+    ]
     return SectionView(section, leaderboards(section, caches), runs)
 
 

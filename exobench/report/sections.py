@@ -144,6 +144,12 @@ def settings_apart(entries: Sequence[Entry]) -> dict[str, str]:
     return texts
 
 
+def settings_but_seed(entry: Entry) -> str:
+    """What runs have in common that are fits of one method from several seeds."""
+    config = {key: value for key, value in entry.mapping("config").items() if key not in ("n_test", "seed")}
+    return repr((entry.method, entry.record["budget"], sorted(leaves(config), key=str)))
+
+
 def _setting(entry: Entry) -> str:
     if entry.is_floor:
         return entry.method

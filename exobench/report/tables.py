@@ -10,6 +10,7 @@ from exobench.metrics.paired import STANDARD_ERRORS_NEEDED
 from exobench.metrics.score import Score
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry, ParameterNote
+from exobench.report.ranks import Ranks, ranks
 from exobench.report.scores import HEAT, Evidence, behind, evidence
 from exobench.report.sections import Section, Selection, selections, settings_apart
 from exobench.report.wording import ABSENT, count, duration, plus_minus
@@ -64,6 +65,7 @@ class Row:
     """One run in a leaderboard."""
 
     place: str
+    rank: Cell
     entry: Entry
     apart: str
     track: str
@@ -97,6 +99,7 @@ class Leaderboard:
         heat: the tables of each parameter's scores, the first ones for all readers.
         notes: footnotes of all of them.
         fewer: records of the section that have fewer spectra.
+        claim: what the ranks say; empty where there are none.
     """
 
     n_obs: int
@@ -104,6 +107,7 @@ class Leaderboard:
     heat: tuple[HeatTable, ...]
     notes: tuple[str, ...]
     fewer: int
+    claim: str
 
 
 @dataclass(frozen=True)
@@ -155,13 +159,14 @@ def _leaderboard(section: Section, selection: Selection, caches: dict[str, Cache
     found = [evidence(entry, caches[entry.anchor], selection.n_obs) for entry in selection.entries]
     found.sort(key=_order)
     apart, notes = settings_apart(selection.entries), Notes()
-    rows, place = [], 0
+    rows, place, ranking = [], 0, ranks(found)
     for row in found:
         place += not row.entry.is_floor
-        rows.append(_row(row, found[0], "floor" if row.entry.is_floor else str(place), apart[row.entry.anchor], notes))
+        number = "floor" if row.entry.is_floor else str(place)
+        rows.append(_row(row, found[0], number, _rank(row, ranking, notes), apart[row.entry.anchor], notes))
     heat = tuple(_heat(metric, found, apart, section.parameters, notes) for metric in HEAT)
     fewer = sum(entry.n_test < selection.n_obs for entry in section.scored)
-    return Leaderboard(selection.n_obs, tuple(rows), heat, tuple(notes.texts), fewer)
+    return Leaderboard(selection.n_obs, tuple(rows), heat, tuple(notes.texts), fewer, ranking.claim)
 
 
 def _order(row: Evidence) -> tuple[bool, float, str]:
@@ -169,10 +174,18 @@ def _order(row: Evidence) -> tuple[bool, float, str]:
     return value is None, value or 0.0, row.entry.relative
 
 
-def _row(row: Evidence, best: Evidence, place: str, apart: str, notes: Notes) -> Row:
+def _rank(row: Evidence, ranking: Ranks, notes: Notes) -> Cell:
+    if row.entry.is_floor:
+        return Cell("floor")
+    rank = ranking.by_anchor[row.entry.anchor]
+    return Cell("undefined", notes.number(rank), is_gap=True) if isinstance(rank, str) else Cell(str(rank))
+
+
+def _row(row: Evidence, best: Evidence, place: str, rank: Cell, apart: str, notes: Notes) -> Row:
     entry = row.entry
     return Row(
         place=place,
+        rank=rank,
         entry=entry,
         apart=apart,
         track=str(entry.get("track") or ABSENT),

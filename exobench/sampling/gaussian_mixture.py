@@ -100,19 +100,27 @@ class GaussianMixture:
         Coordinate d is the quantile of the mixture's conditional distribution given the coordinates before it, itself
         a mixture of Gaussians. Source: Rosenblatt 1952, Annals of Mathematical Statistics 23, 470.
         """
-        n_point, n_dim = cube.shape
-        level = np.clip(cube, _CUBE_EDGE, 1.0 - _CUBE_EDGE)
-        u = np.empty_like(level)
+        return self._walk(np.clip(cube, _CUBE_EDGE, 1.0 - _CUBE_EDGE), to_cube=False)
+
+    def to_unit_cube(self, u: Array) -> Array:
+        """The inverse of ``from_unit_cube``."""
+        return self._walk(u, to_cube=True)
+
+    def _walk(self, given: Array, *, to_cube: bool) -> Array:
+        """Goes through the coordinates, each conditional on those before it."""
+        n_point, n_dim = given.shape
+        result = np.empty_like(given)
         z = np.zeros((n_point, len(self.mean), n_dim))
         log_weight = np.broadcast_to(self.log_share, (n_point, len(self.mean)))
         for d in range(n_dim):
             mean = self.mean[:, d] + np.einsum("nkj,kj->nk", z[:, :, :d], self.cholesky[:, d, :d])
             spread = self.cholesky[:, d, d]
             weight = np.exp(log_weight - logsumexp(log_weight, axis=1, keepdims=True))
-            u[:, d] = _quantile(level[:, d], weight, mean, spread)
-            z[:, :, d] = (u[:, d, None] - mean) / spread
+            u = given[:, d] if to_cube else _quantile(given[:, d], weight, mean, spread)
+            z[:, :, d] = (u[:, None] - mean) / spread
+            result[:, d] = np.einsum("nk,nk->n", weight, ndtr(z[:, :, d])) if to_cube else u
             log_weight = log_weight - 0.5 * z[:, :, d] ** 2 - np.log(spread)
-        return u
+        return result
 
 
 def _quantile(level: Array, weight: Array, mean: Array, spread: Array) -> Array:

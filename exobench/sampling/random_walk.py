@@ -55,4 +55,4 @@ def cholesky_of(u: Array) -> Array:
     """Lower Cholesky factor of the covariance of u (n, param), kept regular where points coincide."""
     covariance = np.cov(u, rowvar=False, ddof=0).reshape(u.shape[1], u.shape[1])
     floor = 1e-9 * np.diag(covariance) + 1e-20
-    return np.linalg.cholesky(covariance + np.diag(floor))
+    return np.asarray(np.linalg.cholesky(covariance + np.diag(floor)), dtype=np.float64)

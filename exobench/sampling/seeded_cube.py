@@ -16,6 +16,9 @@ from exobench.sampling.nested_settings import NestedSettings
 Array = NDArray[np.float64]
 
 _CUBE_MARGIN, _CUBE_EDGE = 1e-9, 1e-15
+_TAIL = 1e-3
+"""Of g, every coordinate's conditional distribution loses this much on either side. A wrong seed's far tails would
+reach the posterior through slivers of the cube that no sampler follows; cut off, they leave it to the full prior."""
 _WIDE, _WIDE_SHARE = 2.0, 0.25
 """A quarter of g is twice as wide: where the seed's tails end too soon, the likelihood ratio still rises gently."""
 
@@ -25,8 +28,9 @@ class SeededCube:
     """Maps a unit cube to the prior's unit cube such that most of it falls where a seed says the posterior is.
 
     In u = Phi^-1(prior's unit cube) the prior is N(0, I). The narrowed prior is the mixture
-    pi~(u) = (1 - share) g(u) + share N(u; 0, I), with g a Gaussian mixture fitted to the seed's draws. The cube's first
-    coordinate chooses between the two; the others are mapped to the one chosen. Nested sampling over the cube with the
+    pi~(u) = (1 - share) g(u) + share N(u; 0, I), with g a Gaussian mixture fitted to the seed's draws, its far tails
+    cut off. The cube's first coordinate (above or below share) chooses between the two; the others are mapped to the
+    one chosen. Nested sampling over the cube with the
     likelihood L N(u; 0, I) / pi~(u) has the evidence and the posterior of L over the prior, whatever g is, and that
     ratio never exceeds 1 / share. Where the seed is wrong, the posterior lies below ``share`` in the first coordinate,
     with the shape that it has in plain nested sampling. Source: Chen et al. 2018 (arXiv:1803.06387) and Petrosyan &
@@ -84,12 +88,21 @@ class SeededCube:
         prior_cube = cube[:, 1:].copy()
         u = ndtri(np.clip(prior_cube, _CUBE_EDGE, 1.0 - _CUBE_EDGE))
         if from_fit.any():
-            u[from_fit] = self.fitted.from_unit_cube(cube[from_fit, 1:])
+            u[from_fit] = self.fitted.from_unit_cube(_TAIL + (1.0 - 2.0 * _TAIL) * cube[from_fit, 1:])
             prior_cube[from_fit] = ndtr(u[from_fit])
         log_prior = GaussianMixture.standard(u.shape[1]).log_prob(u)
-        with np.errstate(divide="ignore"):
-            log_fit = np.log1p(-self.share) + self.fitted.log_prob(u)
-        return prior_cube, log_prior - np.logaddexp(log_fit, np.log(self.share) + log_prior)
+        log_mixed = np.logaddexp(self._log_fit(u, from_fit), np.log(self.share) + log_prior)
+        return prior_cube, log_prior - log_mixed
+
+    def _log_fit(self, u: Array, from_fit: NDArray[np.bool_]) -> Array:
+        """ln((1 - share) g(u)), -inf where g was cut off; points drawn from g lie inside by construction."""
+        if self.share == 1.0:
+            return np.full(len(u), -np.inf)
+        kept = from_fit.copy()
+        level = self.fitted.to_unit_cube(u[~from_fit])
+        kept[~from_fit] = np.all((level >= _TAIL) & (level <= 1.0 - _TAIL), axis=1)
+        log_fit = self.fitted.log_prob(u) - u.shape[1] * np.log1p(-2.0 * _TAIL) + np.log1p(-self.share)
+        return np.where(kept, log_fit, -np.inf)
 
 
 def run_seeded(

@@ -49,6 +49,6 @@ def _summary_writer(folder: Path, first_step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingDependencyError(
-            "method.training.tensorboard=true needs the package tensorboard: pip install 'exobench[tensorboard]'."
+            "method.training.tensorboard=true needs the package tensorboard: pip install tensorboard."
         ) from error
     return SummaryWriter(str(folder), purge_step=first_step or None)

@@ -16,24 +16,61 @@ from exobench.testing import check_method, check_metric, check_task
 NEEDS_OPACITIES = {"ariel": "ariel52"}
 """Tasks that run on the user's tables only, and where tests find such tables."""
 
+NETWORK = {"embedding": {"size": 32, "blocks": 1, "n_context": 16}}
+INNER = {"name": "mdn", "components": 2, "hidden": 16, **NETWORK}
+NESTED = {
+    "n_live": 50,
+    "batch_size": 200,
+    "n_networks": 0,
+    "n_effective": 50,
+    "effective_per_draw": 1.0,
+    "max_calls": 200,
+}
+
 SMALL = {
     "exogan": {"width": 0.125},
+    "fmpe": NETWORK,
+    "hmc": {
+        "n_chains": 4,
+        "n_search": 256,
+        "n_particles": 64,
+        "n_moves": 2,
+        "n_jumps": 2,
+        "components": 2,
+        "warm_up": 2,
+    },
+    "importance": {"proposal": INNER, "n_proposal": 500},
     "mc_dropout": {"filters": (8, 8)},
+    "mdn": NETWORK,
+    "nested": NESTED,
+    "normflow": NETWORK,
+    "npe": NETWORK,
+    "npe_ensemble": {"member": INNER, "members": 2},
+    "npse": NETWORK,
     "random_forest": {"trees": 8, "trees_per_batch": 1},
+    "seeded_nested": {"seed_method": INNER, "seed_draws": 100, **NESTED},
 }
 """Settings that make a method's fit fast enough for every test run."""
+
+SLOW_ON_EACH_SPECTRUM = ("hmc", "nested", "seeded_nested")
+
+
+def n_test(name):
+    return 2 if name in SLOW_ON_EACH_SPECTRUM else 8
 
 
 @pytest.mark.parametrize("name", registry.names(registry.METHODS))
 def test_method_on_hot_jupiters(name, data_root):
-    report = check_method(name, settings=SMALL.get(name), data_root=data_root)
+    report = check_method(name, settings=SMALL.get(name), data_root=data_root, n_test=n_test(name))
     assert "everything else" not in report.skipped, f"{name} must run on hotjupiter: {report.skipped}"
     assert len(report.passed) >= 7
 
 
 @pytest.mark.parametrize("name", registry.names(registry.METHODS))
 def test_method_on_linear_gaussian_runs_or_says_why_not(name, data_root):
-    report = check_method(name, task="linear_gaussian", settings=SMALL.get(name), data_root=data_root)
+    report = check_method(
+        name, task="linear_gaussian", settings=SMALL.get(name), data_root=data_root, n_test=n_test(name)
+    )
     assert report.passed
 
 

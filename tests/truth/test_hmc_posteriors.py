@@ -32,7 +32,7 @@ def linear(data_root):
     """Spectra of linear_gaussian, HMC's answer to them and exact draws."""
     problem, exact = linear_problem(data_root)
     spectra = problem.arrays("validation", 6)
-    posterior = HMCPosterior(problem, HMC(n_search=4096, n_particles=256)._settings())
+    posterior = HMCPosterior(problem, HMC(n_search=4096, n_particles=256, components=2)._settings())
     samples = posterior.sample(spectra.x, spectra.sigma, 2000, rng=np.random.default_rng(0))
     return samples, exact.sample(spectra.x, spectra.sigma, 20_000, rng=np.random.default_rng(1))
 
@@ -85,30 +85,41 @@ def two_modes():
     )
 
 
-def test_two_modes_have_their_shares():
-    problem = two_modes()
-    x, sigma = np.array([[0.25, 0.3, 0.1]]), np.array([[0.01, 0.05, 0.5]])
+def small(**settings):
+    return HMC(**{"n_search": 4096, "n_particles": 512, "components": 6, "max_states": 2.0, **settings})._settings()
+
+
+def share_above_zero(x, sigma):
+    """Posterior probability of a > 0 by quadrature; b is independent of a."""
     a = np.linspace(-1.0, 1.0, 200_001)
-    depth = np.stack([a**2, np.full_like(a, 0.3), a], axis=1)
-    density = np.exp(gaussian_log_likelihood(depth, x[0], sigma[0]))
-    share = density[a > 0].sum() / density.sum()
-    shares = []
-    for seed in range(4):
-        posterior = HMCPosterior(problem, HMC(n_search=4096, n_particles=512, max_states=2.0)._settings())
+    depth = np.stack([a**2, np.full_like(a, x[1]), a], axis=1)
+    density = np.exp(gaussian_log_likelihood(depth, x, sigma))
+    return density[a > 0].sum() / density.sum()
+
+
+@pytest.mark.parametrize("n_jumps", [0, 20])
+def test_two_modes_have_their_shares(n_jumps):
+    x, sigma = np.array([[0.25, 0.3, 0.1]]), np.array([[0.01, 0.05, 0.5]])
+    share, shares = share_above_zero(x[0], sigma[0]), []
+    for seed in range(3):
+        posterior = HMCPosterior(two_modes(), small(n_jumps=n_jumps))
         samples = posterior.sample(x, sigma, 1000, rng=np.random.default_rng(seed))
         shares.append(np.mean(samples.theta[0, :, 0] > 0))
-    # 64 chains start on either side in the proportion of the population, and seldom cross.
-    error = np.sqrt(share * (1.0 - share) / (64 * len(shares)))
+    # Without jumps the 64 chains keep the sides on which they start, shared as the particles are.
+    error = np.sqrt(share * (1.0 - share) / (3 * (500 if n_jumps else 64)))
     assert abs(np.mean(shares) - share) < 4.0 * error
 
 
-def test_chains_that_cannot_meet_are_marked():
+def test_chains_that_cannot_meet_are_marked_and_jumps_let_them_meet():
     x, sigma = np.array([[0.25, 0.3, 0.1]]), np.array([[0.001, 0.05, 5.0]])
-    posterior = HMCPosterior(two_modes(), HMC(n_search=4096, n_particles=512, max_states=2.0)._settings())
-    samples = posterior.sample(x, sigma, 1000, rng=np.random.default_rng(0))
-    assert samples.diagnostics["converged"][0] == 0.0
-    assert samples.diagnostics["r_hat"][0] > 1.05
-    assert np.isfinite(samples.theta).all()
+    notes = {}
+    for n_jumps in (0, 20):
+        posterior = HMCPosterior(two_modes(), small(n_jumps=n_jumps))
+        samples = posterior.sample(x, sigma, 1000, rng=np.random.default_rng(0))
+        assert np.isfinite(samples.theta).all()
+        notes[n_jumps] = samples.diagnostics
+    assert (notes[0]["converged"][0], notes[20]["converged"][0]) == (0.0, 1.0)
+    assert notes[0]["r_hat"][0] > 1.05
 
 
 def test_gradient_of_the_target(data_root):

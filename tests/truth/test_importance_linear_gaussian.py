@@ -12,7 +12,7 @@ from exobench.task import TaskRequest
 from exobench_baselines.importance.method import Importance
 from exobench_tasks.linear_gaussian.exact import LinearGaussianPosterior
 
-N_OBS = 8
+N_OBS = 6
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,18 @@ def fitted(problem, workdir, **settings):
 
 @pytest.fixture(scope="module")
 def answers(case, tmp_path_factory):
-    """From the prior alone, and from the prior mended twice."""
+    """From the prior alone, and from the prior mended once."""
     problem, _, spectra = case
     result = {}
-    for refinements in (0, 2):
-        posterior = fitted(problem, tmp_path_factory.mktemp("fit"), n_proposal=10_000, refinements=refinements)
+    for refinements in (0, 1):
+        posterior = fitted(
+            problem, tmp_path_factory.mktemp("fit"), n_proposal=10_000, refinements=refinements, components=4
+        )
         result[refinements] = posterior.sample(spectra.x, spectra.sigma, 2000, rng=np.random.default_rng(1))
     return result
 
 
-@pytest.mark.parametrize("refinements", [0, 2])
+@pytest.mark.parametrize("refinements", [0, 1])
 def test_evidence(case, answers, refinements):
     _, exact, spectra = case
     notes = answers[refinements].diagnostics
@@ -58,7 +60,7 @@ def test_evidence(case, answers, refinements):
     assert z.std() < 1.8
 
 
-@pytest.mark.parametrize("refinements", [0, 2])
+@pytest.mark.parametrize("refinements", [0, 1])
 def test_moments(case, answers, refinements):
     _, exact, spectra = case
     samples = answers[refinements]
@@ -77,13 +79,14 @@ def test_moments(case, answers, refinements):
 def test_a_mended_proposal_is_efficient(answers):
     assert np.median(answers[0].diagnostics["efficiency"]) < 0.05
     # A third of the draws still comes from the prior.
-    assert np.median(answers[2].diagnostics["efficiency"]) > 0.25
-    assert (answers[2].diagnostics["psis_k"] < 0.7).all()
+    assert np.median(answers[1].diagnostics["efficiency"]) > 0.25
+    assert (answers[1].diagnostics["psis_k"] < 0.7).all()
 
 
 def test_calls_are_counted(case, answers):
     assert (answers[0].diagnostics["likelihood_calls"] == 10_000).all()
-    assert (answers[2].diagnostics["likelihood_calls"] == 20_000).all()
+    # 5,000 pilot draws, 1,000 of them with 30 moves, and the start of those.
+    assert (answers[1].diagnostics["likelihood_calls"] == 10_000 + 5000 + 31_000).all()
 
 
 def test_missing_bins_and_a_saved_posterior(case, tmp_path):

@@ -17,6 +17,10 @@ WRONG = {
     "experiment name": (["experiment=defalt"], ["defalt", "default", "quick"]),
     "config key": (["budgt=1e4"], ["budgt", "budget"]),
     "key of a method": (["method=exogan", "method.varient=published"], ["varient", "method.variant"]),
+    "key of an empty group": (
+        ["method=npe", "method.training.epochs=20"],
+        ["method.training", "+method.training.epochs="],
+    ),
     "key of a task": (["task.noise_pm=3"], ["noise_pm", "task.noise_ppm"]),
     "added key": (["+method.k=3"], ["k", "method prior"]),
     "several without -m": (["task=hotjupiter,linear_gaussian"], ["-m"]),

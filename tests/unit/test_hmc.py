@@ -13,6 +13,7 @@ import exobench.conf
 from exobench.data.source import open_data
 from exobench.errors import ExobenchError
 from exobench.registry import build_task
+from exobench.sampling.student_mixture import fit_student_mixture
 from exobench.task import TaskRequest
 from exobench_baselines.hmc.chains import Chains
 from exobench_baselines.hmc.convergence import convergence
@@ -22,7 +23,15 @@ from exobench_baselines.hmc.posterior import HMCPosterior
 from exobench_baselines.hmc.sampler import evenly_thinned
 from exobench_baselines.hmc.target import Target
 
-SMALL = {"n_chains": 8, "n_search": 512, "n_particles": 64, "n_moves": 2, "warm_up": 5, "max_states": 1.0}
+SMALL = {
+    "n_chains": 8,
+    "n_search": 512,
+    "n_particles": 64,
+    "n_moves": 2,
+    "warm_up": 5,
+    "max_states": 1.0,
+    "components": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +75,27 @@ def test_the_population_arrives(target):
     population = annealed_population(target, n_search=2048, n_particles=256, n_moves=5, rng=np.random.default_rng(0))
     assert population.arrived
     assert population.u.shape == (256, target.n_param)
-    assert target.likelihood_calls == 2048 + 256 * 5 * population.n_stages
+    assert target.likelihood_calls == 2048 + 256 * (5 * population.n_stages + 4 * 3)
     # Mean squared residual in units of noise is close to one a bin.
     per_bin = target.log_likelihood(population.u) / len(target.x)
     expected = -0.5 - np.mean(np.log(target.sigma)) - 0.5 * np.log(2 * np.pi)
     assert per_bin.mean() == pytest.approx(expected, abs=0.4)
+
+
+def test_jumps_leave_the_posterior_as_it_is(target):
+    rng = np.random.default_rng(0)
+    population = annealed_population(target, n_search=4096, n_particles=1024, n_moves=10, rng=rng)
+    mixture = fit_student_mixture(population.visited, 2, rng)
+    side_by_side = Chains(target, np.eye(target.n_param), population.u, 0.1, 10)
+    assert side_by_side.jump(mixture, 20, rng) > 0.3
+    spread = population.visited.std(axis=0)
+    shift = (side_by_side.u.mean(axis=0) - population.visited.mean(axis=0)) / spread
+    assert np.abs(shift).max() < 0.15
+    np.testing.assert_allclose(side_by_side.u.std(axis=0) / spread, 1.0, atol=0.12)
+    # The chains know value and gradient where they are now.
+    value, gradient = target.log_posterior(side_by_side.u)
+    np.testing.assert_allclose(side_by_side._log_posterior, value, atol=1e-6)
+    np.testing.assert_allclose(side_by_side._gradient, gradient, rtol=1e-6, atol=1e-6)
 
 
 def test_systematic_choice_follows_the_weights():

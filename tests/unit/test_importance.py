@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 import yaml
 from scipy.special import logsumexp
-from scipy.stats import kstest, norm
+from scipy.stats import kstest
 
 import exobench.conf
 from exobench.errors import ExobenchError
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.sampling.importance import WeightedDraws, thinned_rows
+from exobench.sampling.student_mixture import fit_student_mixture
 from exobench_baselines.importance.method import Importance
 from exobench_baselines.importance.proposal import FromPrior, Mixture
-from exobench_baselines.importance.refinement import student_mixture
+from exobench_baselines.importance.refinement import InBox, tempered, unbounded
 
 SPACE = ParameterSpace((Parameter("a", "1", "a", -3.0, 5.0), Parameter("b", "1", "b", 0.0, 1.0)))
 
@@ -99,37 +100,45 @@ def test_a_mixture_draws_and_weighs_its_shares():
     np.testing.assert_allclose(density, [0.75 + 0.25 / 4, 0.25 / 4])
 
 
-def peaked_draws(n=4000):
+def curved_points(n=3000):
     rng = np.random.default_rng(3)
-    theta = UniformPrior(SPACE).sample(n, rng)
-    return WeightedDraws(theta, norm.logpdf(theta[:, 0], 1.0, 0.5) + norm.logpdf(theta[:, 1], 0.1, 0.1))
+    a = 1.0 + 0.8 * rng.standard_normal(n)
+    b = np.clip(0.1 + 0.1 * a**2 + 0.05 * rng.standard_normal(n), 0.001, 0.999)
+    return np.stack([np.clip(a, -2.99, 4.99), b], axis=1)
 
 
 def test_a_fitted_mixture_has_the_density_of_its_draws():
-    mixture = student_mixture(SPACE, peaked_draws(), 4, np.random.default_rng(0))
-    rng = np.random.default_rng(1)
-    everywhere = UniformPrior(SPACE).sample(200_000, rng)
-    density = np.exp(mixture.log_prob(everywhere) - UniformPrior(SPACE).log_prob(everywhere))
+    mixture = fit_student_mixture(unbounded(SPACE, curved_points()), 4, np.random.default_rng(0))
+    proposal, rng = InBox(SPACE, mixture), np.random.default_rng(1)
+    everywhere = UniformPrior(SPACE).sample(100_000, rng)
+    density = np.exp(proposal.log_prob(everywhere) - UniformPrior(SPACE).log_prob(everywhere))
     assert density.mean() == pytest.approx(1.0, abs=4.0 * density.std() / np.sqrt(len(density)))
-    drawn = mixture.sample(4000, rng)
+    drawn = proposal.sample(4000, rng)
     assert SPACE.inside(drawn).all()
     order = np.argsort(everywhere[:, 0])
     cumulative = np.cumsum(density[order]) / density.sum()
     assert kstest(np.interp(drawn[:, 0], everywhere[order, 0], cumulative), "uniform").pvalue > 1e-3
 
 
-def test_a_fitted_mixture_raises_the_efficiency():
-    before = peaked_draws()
-    mixture = student_mixture(SPACE, before, 4, np.random.default_rng(0))
-    theta = mixture.sample(4000, np.random.default_rng(1))
-    goal = norm.logpdf(theta[:, 0], 1.0, 0.5) + norm.logpdf(theta[:, 1], 0.1, 0.1)
-    assert WeightedDraws(theta, goal - mixture.log_prob(theta)).efficiency > max(0.6, 3.0 * before.efficiency)
+def test_a_fitted_mixture_follows_its_points():
+    u = unbounded(SPACE, curved_points())
+    several, one = (fit_student_mixture(u, n, np.random.default_rng(0)) for n in (6, 1))
+    assert several.log_prob(u).mean() > one.log_prob(u).mean() + 0.1
+    assert kstest(several.sample(3000, np.random.default_rng(1))[:, 0], u[:, 0]).pvalue > 1e-4
 
 
-def test_no_mixture_is_fitted_to_a_handful_of_draws():
-    log_weight = np.r_[np.zeros(2), np.full(98, -np.inf)]
-    draws = WeightedDraws(np.full((100, 2), 0.5), log_weight)
-    assert student_mixture(SPACE, draws, 4, np.random.default_rng(0)) is None
+def test_few_points_get_one_component():
+    u = np.random.default_rng(0).standard_normal((15, 2))
+    assert len(fit_student_mixture(u, 8, np.random.default_rng(0)).parts) == 1
+
+
+def test_tempering_raises_the_effective_size_to_what_is_wanted():
+    log_weight = np.r_[50.0 * np.random.default_rng(0).standard_normal(1000), -np.inf]
+    draws = WeightedDraws(np.zeros((1001, 1)), tempered(log_weight, 100.0))
+    assert draws.effective_sample_size == pytest.approx(100.0, rel=0.01)
+    assert draws.log_weight[-1] == -np.inf
+    mild = np.zeros(1000)
+    np.testing.assert_array_equal(tempered(mild, 100.0), mild)
 
 
 def test_config_holds_the_constructors_defaults():

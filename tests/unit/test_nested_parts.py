@@ -109,6 +109,7 @@ def test_the_map_from_the_cube_has_the_density_as_its_jacobian():
         (given.from_unit_cube(cube + step * axis) - given.from_unit_cube(cube - step * axis)) / (2 * step)
         for axis in np.eye(2)
     ]
+    np.testing.assert_allclose(given.to_unit_cube(given.from_unit_cube(cube)), cube, atol=1e-9)
     log_det = np.linalg.slogdet(np.stack(columns, axis=-1))[1]
     np.testing.assert_allclose(log_det, -given.log_prob(given.from_unit_cube(cube)), atol=1e-4)
 

@@ -191,3 +191,5 @@ def test_wrong_settings_are_refused_when_the_method_is_made():
         NormalMethod(embedding={"blocks": 0})
     with pytest.raises(ExobenchError, match=r"method\.training\.learning_rate=-1"):
         NormalMethod(training={"learning_rate": -1})
+    with pytest.raises(ExobenchError, match=r"method\.training=fast must be null or a group"):
+        NormalMethod(training="fast")

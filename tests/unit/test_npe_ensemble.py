@@ -67,6 +67,14 @@ class TestSettings:
         with pytest.raises(ExobenchError, match=named):
             NPEEnsemble(member=member, epochs=None).member_method()
 
+    def test_a_group_passes_the_check_of_config_values(self):
+        group = {"name": "npe", "flow": "maf"}
+        for name, key in (("npe_ensemble", "member"), ("importance", "proposal"), ("seeded_nested", "seed_method")):
+            built = registry.build_method({"name": name, key: group})
+            assert registry.settings_of(built)[key] == group
+        with pytest.raises(ExobenchError, match=r"method\.flow=.* must be a name"):
+            registry.build_method({"name": "npe", "flow": {"name": "maf"}})
+
     def test_epochs_reach_the_members_unless_they_have_their_own(self):
         assert NPEEnsemble(epochs=7).member_method().training_settings().epochs == 7
         own = {"name": "npe", "training": {"epochs": 3}}

@@ -122,13 +122,12 @@ def test_learns_a_skewed_posterior_and_draws_as_sbi_stochastic_sampler():
     assert stats.ks_2samp(draws, theirs).statistic < 0.1
 
 
-def test_draws_are_finite_and_bounded_whatever_the_weights():
+def test_draws_are_finite_whatever_the_weights():
     made = estimator()
     for weight in made.parameters():
         weight.mul_(30.0)
     draws = made.sample(1e3 * contexts(), 50, torch.Generator().manual_seed(4))
     assert torch.isfinite(draws).all()
-    assert float(draws.abs().max()) <= 7.0
 
 
 @pytest.mark.parametrize("diffusion", DIFFUSIONS)
