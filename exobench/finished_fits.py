@@ -1,4 +1,4 @@
-"""Finds finished fits, so that no training is done twice: fits are keyed by all that moves them, and by nothing else."""
+"""Finds finished fits, so that no training is done twice: they are keyed by all that moves them, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class FitLibrary:
         n_train: training spectra.
         shared: what else all these fits have in common, JSON-able.
         borrowed_seconds: training time of the fits that other methods were built on in this process.
+        borrowed: their folders, below ``runs/<task>``.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class FitLibrary:
     n_train: int
     shared: Mapping[str, Any]
     borrowed_seconds: float = field(default=0.0, init=False)
+    borrowed: list[str] = field(default_factory=list, init=False)
 
     def key(self, settings: Mapping[str, Any], limits: Limits) -> str:
         """What a fit is known by.
@@ -43,16 +45,14 @@ class FitLibrary:
         """
         return stable_hash({**self.shared, "method": dict(settings), "limits": [limits.steps, limits.seconds]})
 
-    def find(self, name: str, key: str, first: Path | None = None) -> tuple[Path, dict[str, Any]] | None:
+    def find(self, name: str, key: str) -> tuple[Path, dict[str, Any]] | None:
         """The run folder of a finished fit and what the fit cost, or None.
 
         Args:
             name: of the method.
             key: of the fit.
-            first: a run folder to look into before the others.
         """
-        folders = sorted((self.folder / name).glob(f"*/{self.seed}"))
-        for candidate in [path for path in (first,) if path is not None] + folders:
+        for candidate in sorted((self.folder / name).glob(f"*/{self.seed}")):
             facts = read_fit_note(candidate, key)
             if facts is not None:
                 return candidate, facts
@@ -67,6 +67,7 @@ class FitLibrary:
             return None
         folder, facts = found
         self.borrowed_seconds += float(facts["seconds"])
+        self.borrowed.append(folder.relative_to(self.folder).as_posix())
         return folder / POSTERIOR
 
 

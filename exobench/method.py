@@ -78,6 +78,8 @@ class AbstractMethod(abc.ABC):
     default_n_test: ClassVar[int] = 1000
     """Size of the nested test set that one run of this method can afford."""
     default_n_draws: ClassVar[int] = 1000
+    learns: ClassVar[bool] = True
+    """Whether ``fit`` looks at training spectra; a method that does not is charged none and given none."""
     spectra_per_call: ClassVar[int] = 1000
     """Spectra handed to ``sample`` at a time. Each answer is kept on disk, so a method that is slow on each spectrum
     takes few at a time and loses little when it is cut off."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 from exobench.data.source import PromisedSpectra, open_data, task_on_data
 from exobench.devices import resolve_device
 from exobench.drawing import draw_posteriors
+from exobench.errors import ExobenchError
 from exobench.evaluation import fit_or_load, score_draws
 from exobench.files import LOCK_NAME, folder_lock
 from exobench.finished_fits import FitLibrary
@@ -52,6 +54,11 @@ def run(settings: RunSettings, *, announce: bool = True) -> RunRecord:
         ExobenchError: for any input that is wrong, before anything is computed.
         FitInterrupted: if the process was told to stop; the same call goes on from the checkpoint.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ExobenchError(
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}: a whole run is made by one process; start it without torchrun. "
+            "exobench.training.engine.train itself may be called from several."
+        )
     device = resolve_device(settings.device)
     task = task_on_data(build_task(settings.task, settings.request), settings.data, settings.places.data)
     method = build_method(settings.method)
@@ -121,8 +128,7 @@ def _run_stages(
 ) -> RunRecord:
     header = _header(settings, task, method, resolved, device)
     n_test, n_draws = resolved["n_test"], resolved["n_draws"]
-    learns = settings.method["name"] != FLOOR
-    n_train, n_validation = (settings.n_train, settings.n_validation) if learns else (0, 0)
+    n_train, n_validation = (settings.n_train, settings.n_validation) if method.learns else (0, 0)
     reason = _skip_reason(task, method, PromisedSpectra(n_train, n_validation))
     if reason is not None:
         log.info("%s is skipped on %s: %s", header["method"], task.name, reason)
@@ -145,12 +151,12 @@ def _run_stages(
         simulation_budget=settings.budget,
         finished_fits=None if settings.rerun else library,
     )
-    if learns:
+    if method.learns:
         log.info("%s on %s: %s training spectra", header["method"], task.name, f"{n_train:,}")
     limits = Limits(n_train=settings.n_train, steps=settings.steps, seconds=settings.seconds)
     identity = (settings.seed, task.name, stable_hash(settings.method))
     fit_key = library.key(settings_of(method), limits)
-    others = library if learns and not settings.rerun else None
+    others = None if settings.rerun else library
     try:
         fitted = fit_or_load(method, problem, limits, identity, device, folder, fit_key, others)
         drawn = draw_posteriors(fitted.posterior, method, problem, data.test, n_draws, identity, folder, fit_key)
@@ -176,6 +182,7 @@ def _run_stages(
             "cost": cost.to_dict(),
             **scored,
             "n_draws_returned": drawn.n_draws,
+            "fits_used": library.borrowed,
             "diagnostics": drawn.mean_diagnostics(),
             "figures": [path.relative_to(folder).as_posix() for path in figures],
         },

@@ -75,7 +75,10 @@ def main() -> None:
     print(table(records, n_obs), *(parameter_table(records, n_obs, m) for m in PER_PARAMETER), sep="\n\n")
     if arguments.out is not None:
         facts = [
-            {key: record[key] for key in ("method", "task_id", "n_test", "seed", "budget", "versions", "hardware", "cost")}
+            {
+                key: record[key]
+                for key in ("method", "task_id", "n_test", "seed", "budget", "versions", "hardware", "cost")
+            }
             for record in records
         ]
         arguments.out.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -30,7 +30,8 @@ def convergence(states: Array) -> Convergence:
     """Judges states (chain, iteration, param); at least 4 iterations."""
     arviz = quiet_arviz()
     columns = [np.ascontiguousarray(states[..., column]) for column in range(states.shape[2])]
-    r_hat = max(_number(arviz.rhat(column)) for column in columns)
+    with np.errstate(all="ignore"):
+        r_hat = max(_number(arviz.rhat(column)) for column in columns)
     sizes = [_number(arviz.ess(column, method=kind)) for column in columns for kind in ("bulk", "tail")]
     return Convergence(r_hat, min(sizes))
 

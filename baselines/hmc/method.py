@@ -43,6 +43,7 @@ class HMC(AbstractMethod):
     capabilities: ClassVar[Capability] = (
         Capability.NEEDS_LIKELIHOOD | Capability.NEEDS_GRADIENT | Capability.MISSING_BINS
     )
+    learns: ClassVar[bool] = False
     default_n_test: ClassVar[int] = 25
     default_n_draws: ClassVar[int] = 2000
     spectra_per_call: ClassVar[int] = 1

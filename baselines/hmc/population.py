@@ -1,6 +1,6 @@
 """Where the chains start: a population that is led from the prior to the posterior by annealing.
 
-Posteriors of spectra are some 10^-10 of the prior's volume and may have several modes, in which a climb from a random
+Posteriors of spectra are some 10^-8 of the prior's volume and may have several modes, in which a climb from a random
 start would be stuck with the wrong share of chains. An annealed population (sequential Monte Carlo; Del Moral, Doucet &
 Jasra 2006, JRSS B 68, 411) finds them with their weights, on likelihood calls without gradients.
 """

@@ -63,6 +63,7 @@ class Nested(AbstractMethod):
     """
 
     capabilities: ClassVar[Capability] = Capability.NEEDS_LIKELIHOOD | Capability.MISSING_BINS
+    learns: ClassVar[bool] = False
     default_n_test: ClassVar[int] = 25
     default_n_draws: ClassVar[int] = 1000
     spectra_per_call: ClassVar[int] = 1

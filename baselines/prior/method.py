@@ -44,6 +44,7 @@ class PriorMethod(AbstractMethod):
     """Ignores the spectra."""
 
     capabilities: ClassVar[Capability] = Capability.LOG_PROB | Capability.AMORTISED | Capability.MISSING_BINS
+    learns: ClassVar[bool] = False
     default_n_test: ClassVar[int] = 10_000
     default_n_draws: ClassVar[int] = 200
 

@@ -28,7 +28,7 @@ class RandomForest(AbstractMethod):
     Args:
         trees: of the forest.
         min_samples_leaf: fewest training rows in a leaf.
-        min_impurity_decrease: a split must lower the variance of the parameters, summed over them in units of the
+        min_impurity_decrease: a split must lower the variance of the parameters, averaged over them in units of the
             prior's range and weighted by the share of rows at hand, by at least this.
         max_features: share of the columns that a split chooses from, or "sqrt".
         features: "components" (noise-whitened principal components) or "bins" (the spectrum as it is).

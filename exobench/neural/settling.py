@@ -7,6 +7,8 @@ thousandth of its range. With the embedding fixed, the widths come down to what 
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,11 @@ from torch import nn
 from exobench.method import Limits, Progress
 from exobench.neural.model import NeuralModel
 from exobench.problem import InferenceProblem
+from exobench.seeds import derived_seed
+from exobench.training.distributed import Ranks
 from exobench.training.engine import train
 from exobench.training.settings import TrainingSettings
+from exobench.training.validation import ValidationLoss
 
 FOLDER = "settling"
 _RATE_SHARE = 0.3
@@ -55,6 +60,8 @@ def settle(
 ) -> None:
     """Trains the estimator of a trained model on, its embedding fixed; the best weights by validation are kept.
 
+    Those of before are among them.
+
     Args:
         model: trained; changed in place.
         problem: as in training.
@@ -71,8 +78,9 @@ def settle(
         return
     folder = workdir / FOLDER
     folder.mkdir(exist_ok=True)
+    loss_before, kept = _validation_loss(model, problem, settings, seed, device), copy.deepcopy(model.state_dict())
     gentle = replace(settings, steps=steps, learning_rate=_RATE_SHARE * settings.learning_rate, patience=None)
-    train(
+    summary = train(
         _FixedEmbedding(model),
         problem,
         gentle,
@@ -81,11 +89,24 @@ def settle(
         device=device,
         workdir=folder,
         stop=stop,
-        progress=replace(
-            progress, scalar=lambda name, step, value: progress.scalar(f"settling/{name}", step, value)
-        ),
+        progress=replace(progress, scalar=lambda name, step, value: progress.scalar(f"settling/{name}", step, value)),
     )
     model.eval()
+    # With few validation spectra or steps the last stage may end above where it began.
+    if summary.best_loss is not None and summary.best_loss > loss_before:
+        model.load_state_dict(kept)
+
+
+def _validation_loss(
+    model: NeuralModel, problem: InferenceProblem, settings: TrainingSettings, seed: int, device: str
+) -> float:
+    """As the engine measures it in the last stage."""
+    if problem.n_validation == 0:
+        return math.inf
+    ranks = Ranks.from_environment()
+    rows, noise_seed = settings.validation_rows, derived_seed("validation", seed + 1)
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        return ValidationLoss(problem, rows, noise_seed, ranks.device(device), ranks)(model.to(device).eval())
 
 
 class _FixedEmbedding(nn.Module):

@@ -85,6 +85,18 @@ def test_the_bootstrap_agrees_with_t():
         assert ranking.bootstrap_p[a, b] == pytest.approx(p, abs=4 * np.sqrt(p / n_bootstrap) + 0.1 * p)
 
 
+def test_a_difference_that_the_bootstrap_does_not_confirm_is_not_counted():
+    noise = np.random.default_rng(14).normal(size=400)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    # Just below the level by t, so that few resamples fall on either side of it by chance.
+    wanted = stats.t.isf(0.5 * 0.98 * LEVEL, 399) / np.sqrt(400)
+    found = [rank_methods([noise + wanted, np.zeros(400)], n_bootstrap=400, seed=seed) for seed in range(20)]
+    assert all(ranking.p_value[0, 1] < LEVEL for ranking in found)
+    confirmed = [bool(ranking.bootstrap_p[0, 1] < LEVEL) for ranking in found]
+    assert [bool(ranking.better[1, 0]) for ranking in found] == confirmed
+    assert len(set(confirmed)) == 2
+
+
 def test_what_all_methods_share_and_the_order_of_methods_change_nothing():
     rng = np.random.default_rng(7)
     scores = skewed_scores(rng, 4, 200) + 0.1 * np.arange(4)[:, None]
@@ -141,12 +153,18 @@ def test_where_only_seeds_spread_the_test_is_welchs():
     assert ranking.standard_error[0, 1] == pytest.approx(error, rel=1e-9)
 
 
-def test_the_bootstrap_over_five_seeds_has_the_unbiased_variance():
-    own = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
-    error = np.sqrt(2 * np.var(own, ddof=1) / 5)
-    fits = [np.tile(own[:, None] + shift, (1, 30)) for shift in (0.0, 2.01 * error)]
-    # Sums of eight bounded seeds are nearly normal; five seeds out of five would give 0.025, no seeds 5e-5.
-    assert rank_methods(fits, n_bootstrap=20_000).bootstrap_p[0, 1] == pytest.approx(2 * stats.norm.sf(2.01), rel=0.15)
+def test_the_bootstrap_over_five_seeds_draws_four_whose_mean_has_the_unbiased_variance():
+    own = np.arange(-2.0, 3.0)
+    fits = [np.tile(own[:, None] + shift, (1, 30)) for shift in (0.0, 8.5 / 4)]
+    # The difference of two means of four is a quarter of a sum of eight uniform whole numbers from -2 to 2.
+    chance = np.ones(1)
+    for _ in range(8):
+        chance = np.convolve(chance, np.full(5, 0.2))
+    total = np.arange(len(chance)) - 16
+    assert chance @ total**2 / 16 == pytest.approx(2 * np.var(own, ddof=1) / 5)
+    expected = chance[np.abs(total) >= 8.5].sum()
+    found = rank_methods(fits, n_bootstrap=20_000).bootstrap_p[0, 1]
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(expected / 20_000))
 
 
 def test_fewer_than_five_seeds_are_the_fits_at_hand_averaged():

@@ -21,7 +21,9 @@ def spectra(n, seed=0):
     rng = np.random.default_rng(seed)
     t = rng.uniform(size=(n, 2))
     wave = np.linspace(0, 3, N_BIN)
-    depth = 0.01 * np.exp(0.3 * np.outer(t[:, 0], np.ones(N_BIN)) + 0.05 * np.outer(t[:, 1] ** 2 + t[:, 1], np.sin(wave)))
+    depth = 0.01 * np.exp(
+        0.3 * np.outer(t[:, 0], np.ones(N_BIN)) + 0.05 * np.outer(t[:, 1] ** 2 + t[:, 1], np.sin(wave))
+    )
     x = depth + NOISE * rng.normal(size=depth.shape)
     return torch.as_tensor(x), torch.full((n, N_BIN), NOISE, dtype=torch.float64), torch.as_tensor(t)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exobench.data.source import open_data
-from exobench.method import Limits, Progress
+from exobench.method import FitInterrupted, Limits, Progress
 from exobench.neural.settling import settle, shared_limits
 from exobench.registry import build_method, build_task
 from exobench.task import TaskRequest
@@ -40,6 +40,26 @@ def test_the_embedding_stands_still_and_the_estimator_moves(problem, tmp_path):
     assert moved
     assert all(name.startswith("estimator.") for name in moved)
     assert loss_of(model, problem) < loss_before
+
+
+def test_a_fit_that_was_stopped_while_settling_ends_with_the_same_weights(problem, tmp_path):
+    small = {"size": 16, "blocks": 1, "n_context": 8}
+    method = build_method({"name": "mdn", "components": 2, "hidden": 16, "embedding": small})
+    keywords = {"device": "cpu", "progress": Progress.silent(), "limits": LIMITS}
+    n_first = shared_limits(LIMITS, method.training_settings().settle_share)[0].steps
+    folders = {name: tmp_path / name for name in ("whole", "stopped")}
+    for folder in folders.values():
+        folder.mkdir()
+
+    def fit(name, stop=lambda: False):
+        return method.fit(problem, rng=np.random.default_rng(0), workdir=folders[name], stop=stop, **keywords).model
+
+    asked = iter(range(1000))
+    with pytest.raises(FitInterrupted):
+        fit("stopped", stop=lambda: next(asked) >= n_first + 4)
+    assert (folders["stopped"] / "settling").is_dir()
+    whole, resumed = fit("whole").state_dict(), fit("stopped").state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_limits_are_shared_and_add_up():
