@@ -13,7 +13,7 @@ help:
 	@echo "make test     set up, then run the tests"
 	@echo "make report   build reports/index.html from the records in runs/"
 	@echo "make data     make N spectra of TASK for later runs (N=10000000 TASK=hotjupiter)"
-	@echo "make bench    speed of the simulator against TauREx 3, of the data set and of in-painting"
+	@echo "make bench    speed of the simulator against TauREx 3, of the data set, in-painting, training and scoring"
 	@echo "make lint     ruff and mypy"
 	@echo "make test-slow / make test-gpu   tests that take minutes / need a CUDA device"
 
@@ -53,6 +53,8 @@ bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python bench/simulator.py --out reports/bench_simulator.json
 	OMP_NUM_THREADS=2 $(BIN)/python bench/data.py --out reports/bench_data.json
 	OMP_NUM_THREADS=2 $(BIN)/python bench/exogan.py --out reports/bench_exogan.json
+	OMP_NUM_THREADS=1 $(BIN)/python bench/training.py --threads 1 --out reports/bench_training.json
+	OMP_NUM_THREADS=2 $(BIN)/python bench/scoring.py speed --out reports/bench_scoring.json
 
 data: setup
 	$(BIN)/python -m exobench.data generate task=$(TASK) n=$(N) $(ARGS)
