@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError, unknown_name
-from exobench.method import Capability, Limits
-from exobench.networks.box import BoxTransform
+from exobench.method import Capability
+from exobench.networks.encoder import SpectrumEncoder
 from exobench.networks.spectrum import SpectrumFeatures
 from exobench.neural.estimator import ConditionalEstimator
-from exobench.neural.method import N_EXAMPLE, NeuralMethod
-from exobench.neural.model import NeuralModel
-from exobench.neural.posterior import NeuralPosterior, read_description, read_weights
+from exobench.neural.method import NeuralMethod
 from exobench.problem import InferenceProblem
 from exobench.registry import register_method
 from exobench_baselines.mc_dropout.convolutional import ChallengeEncoder, length_left
@@ -38,6 +36,7 @@ class MCDropout(NeuralMethod):
     """
 
     capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.MISSING_BINS
+    encoder_class: ClassVar[type[SpectrumEncoder]] = ChallengeEncoder
     default_training: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 256, "settle_share": 0.0}
 
     def __init__(
@@ -82,36 +81,11 @@ class MCDropout(NeuralMethod):
         """The dense layers, random weights."""
         return DropoutHead(n_param, n_context, dense=self.dense, dropout=self.dropout, output=self.output)
 
-    def untrained(self, problem: InferenceProblem, limits: Limits, seed: int) -> NeuralModel:
-        """The model with random weights; see ``NeuralMethod.untrained``."""
-        n = min(problem.n_train, limits.n_train or N_EXAMPLE, N_EXAMPLE)
-        examples = problem.arrays("train", n, seed=seed)
-        features = SpectrumFeatures.fitted(
-            torch.as_tensor(examples.x), torch.as_tensor(examples.sigma), self.n_component
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            encoder = ChallengeEncoder(self.filters, features)
-            estimator = self.build_estimator(len(problem.parameters), encoder.n_context)
-        return NeuralModel(BoxTransform(problem.parameters.low, problem.parameters.high), encoder, estimator)
-
-    @classmethod
-    def load_posterior(cls, path: Path, problem: InferenceProblem, device: str) -> NeuralPosterior:
-        """Reads back a saved posterior.
-
-        Raises:
-            ExobenchError: the folder holds no posterior, or one of other parameters.
-        """
-        description = read_description(path)
-        names = list(problem.parameters.names)
-        if description["parameters"] != names:
-            raise ExobenchError(f"{path} is of parameters {description['parameters']}, the task has {names}.")
-        encoder = ChallengeEncoder.empty(description["encoder"])
-        estimator = cls(**description["arguments"]).build_estimator(len(names), encoder.n_context)
-        box = BoxTransform(problem.parameters.low, problem.parameters.high)
-        model = NeuralModel(box, encoder, estimator)
-        read_weights(path, model, device)
-        return NeuralPosterior(model, description, device)
+    def build_encoder(self, x: NDArray[Any], sigma: NDArray[Any], u: torch.Tensor) -> SpectrumEncoder:
+        """The challenge's convolutions, random weights; they take no first guess of u."""
+        del u
+        features = SpectrumFeatures.fitted(torch.as_tensor(x), torch.as_tensor(sigma), self.n_component)
+        return ChallengeEncoder(self.filters, features)
 
 
 def _is_whole(value: object, low: int) -> bool:

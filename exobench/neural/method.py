@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
 from exobench.method import AbstractMethod, Capability, Limits, Progress
@@ -44,6 +45,8 @@ class NeuralMethod(AbstractMethod):
     capabilities: ClassVar[Capability] = Capability.LOG_PROB | Capability.AMORTISED | Capability.MISSING_BINS
     default_n_test: ClassVar[int] = 10_000
     default_n_draws: ClassVar[int] = 200
+    encoder_class: ClassVar[type[SpectrumEncoder]] = SpectrumEncoder
+    """What ``build_encoder`` gives."""
     default_embedding: ClassVar[dict[str, Any]] = {}
     """What a subclass sets otherwise than ``EmbeddingSettings`` does."""
     default_training: ClassVar[dict[str, Any]] = {}
@@ -65,6 +68,10 @@ class NeuralMethod(AbstractMethod):
     def training_settings(self) -> TrainingSettings:
         """The training's settings, checked."""
         return TrainingSettings.of({**self.default_training, **(self.training or {})}, key="method.training")
+
+    def build_encoder(self, x: NDArray[Any], sigma: NDArray[Any], u: torch.Tensor) -> SpectrumEncoder:
+        """The encoder with random weights, an ``encoder_class``, fitted to examples; see ``SpectrumEncoder.build``."""
+        return SpectrumEncoder.build(self.embedding_settings(), x, sigma, u)
 
     @abc.abstractmethod
     def build_estimator(self, n_param: int, n_context: int) -> ConditionalEstimator:
@@ -100,7 +107,7 @@ class NeuralMethod(AbstractMethod):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             u = box.to_unbounded(torch.as_tensor(examples.theta))
-            encoder = SpectrumEncoder.build(self.embedding_settings(), examples.x, examples.sigma, u)
+            encoder = self.build_encoder(examples.x, examples.sigma, u)
             estimator = self.build_estimator(len(problem.parameters), encoder.n_context)
         return NeuralModel(box, encoder, estimator)
 
@@ -125,7 +132,7 @@ class NeuralMethod(AbstractMethod):
         if description["parameters"] != names:
             raise ExobenchError(f"{path} is of parameters {description['parameters']}, the task has {names}.")
         method = cls(**description["arguments"])
-        encoder = SpectrumEncoder.empty(description["encoder"])
+        encoder = cls.encoder_class.empty(description["encoder"])
         box = BoxTransform(problem.parameters.low, problem.parameters.high)
         model = NeuralModel(box, encoder, method.build_estimator(len(names), encoder.n_context))
         read_weights(path, model, device)
