@@ -12,7 +12,7 @@ from exobench.metrics.calibration import MISSING_SHARE
 from exobench.metrics.catalogue import METRICS
 from exobench.metrics.inputs import check_box
 from exobench.metrics.metric import Metric
-from exobench.metrics.per_spectrum import MIN_ESS
+from exobench.metrics.per_spectrum import MIN_ESS, PART_KEY, PART_KEYS
 from exobench.metrics.quantities import with_pairs
 from exobench.metrics.score import Score
 from exobench.metrics.statistics import SpectrumTable
@@ -105,10 +105,20 @@ def resample_counts(n_obs: int, n_bootstrap: int, seed: int) -> Iterator[Array]:
 
 
 class _Plan:
-    """What one metric is computed from: a table without gaps, or a reason for each parameter why not."""
+    """What one metric is computed from: a table without gaps, or a reason for each parameter why not.
 
-    def __init__(self, table: SpectrumTable, reasons: list[str | None], available: bool = True) -> None:
+    Attributes:
+        table: spectra that it rests on.
+        n_known: spectra that it could rest on, if none lacked a value.
+        reasons: why a parameter has no value.
+        available: whether there is anything to compute from.
+    """
+
+    def __init__(
+        self, table: SpectrumTable, reasons: list[str | None], available: bool = True, n_known: int | None = None
+    ) -> None:
         self.table, self.reasons, self.available = table, reasons, available
+        self.n_known = table.n_obs if n_known is None else n_known
 
     @property
     def runs(self) -> bool:
@@ -141,6 +151,10 @@ def _plan(metric: Metric, table: SpectrumTable) -> _Plan:
         if key not in table.values:
             reason = _ABSENT.get(key, f"the record has no per-spectrum array '{key}'")
             return _Plan(table, [reason] * width, available=False)
+    if PART_KEY in table.values and set(metric.requires) & set(PART_KEYS):
+        table = table.take(table[PART_KEY] > 0.0)
+        if table.n_obs == 0:
+            return _Plan(table, ["none of these spectra is in the part that this was computed for"] * width, False)
     reasons: list[str | None] = [None] * width
     if metric.undefined_for is not None:
         reasons = [metric.undefined_for(*ends) for ends in zip(table.low, table.high, strict=True)]
@@ -149,7 +163,7 @@ def _plan(metric: Metric, table: SpectrumTable) -> _Plan:
         if metric.may_miss:
             rows = np.asarray(missing if missing.ndim == 1 else missing.any(axis=1))
             if rows.sum() <= MISSING_SHARE * table.n_obs:
-                return _Plan(table.take(~rows), reasons)
+                return _Plan(table.take(~rows), reasons, n_known=table.n_obs)
         if missing.ndim == 2 and not metric.per_parameter:
             missing = np.asarray(missing.any(axis=1))
         gaps = np.broadcast_to(missing.sum(axis=0), (width,))
@@ -194,9 +208,12 @@ def _scores(
     if plan.runs:
         with np.errstate(invalid="ignore"):
             values = np.atleast_1d(metric.statistic(plan.table, np.ones((1, n_obs)))[0])
-    if n_obs < table.n_obs:
-        left_out = f"{table.n_obs - n_obs} of {table.n_obs} spectra left out: {_WHY_MISSING[metric.requires[0]]}"
-        remark = f"{remark}; {left_out}" if remark else left_out
+    remarks = [remark] if remark else []
+    if plan.n_known < table.n_obs:
+        remarks.append(f"computed for {plan.n_known} of {table.n_obs} spectra")
+    if n_obs < plan.n_known:
+        remarks.append(f"{plan.n_known - n_obs} of {plan.n_known} spectra left out: {_WHY_MISSING[metric.requires[0]]}")
+    remark = "; ".join(remarks) or None
     scores = []
     for column, parameter in enumerate(parameters):
         value, reason = float(values[column]), plan.reasons[column]

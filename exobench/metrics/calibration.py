@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from exobench.errors import ExobenchError
 
@@ -56,14 +56,14 @@ def coverage_band(levels: Array, n_obs: int, probability: float = 0.95) -> tuple
         Lower and upper coverage, (level,) each.
     """
     tail = 0.5 * (1.0 - probability)
-    lower, upper = (stats.binom.ppf(q, n_obs, levels) / n_obs for q in (tail, 1.0 - tail))
+    lower, upper = (scipy.stats.binom.ppf(q, n_obs, levels) / n_obs for q in (tail, 1.0 - tail))
     return np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
 
 
 def ks_uniform(ranks: Array) -> tuple[Array, Array]:
     """Kolmogorov-Smirnov distance of the ranks from the uniform distribution and its p-value, (param,) each."""
     _require_ranks(ranks)
-    results = [stats.kstest(column, "uniform") for column in ranks.T]
+    results = [scipy.stats.kstest(column, "uniform") for column in ranks.T]
     return np.array([result.statistic for result in results]), np.array([result.pvalue for result in results])
 
 
@@ -78,7 +78,7 @@ def chi2_uniform(ranks: Array) -> Array:
         return np.full(ranks.shape[1], np.nan)
     index = np.minimum((ranks * n_bins).astype(np.int64), n_bins - 1)
     counts = np.stack([np.bincount(column, minlength=n_bins) for column in index.T], axis=1)
-    return np.asarray(stats.chisquare(counts, axis=0).pvalue)
+    return np.asarray(scipy.stats.chisquare(counts, axis=0).pvalue)
 
 
 def holm(p_values: Array) -> Array:
@@ -156,7 +156,7 @@ def complete_ranks(ranks: Array) -> tuple[Array, int]:
 
 def _binomial_p(covered: Array, n_obs: int, levels: Array) -> Array:
     """Two-sided p-value of a number of successes: twice the smaller tail."""
-    tails = stats.binom.cdf(covered, n_obs, levels), stats.binom.sf(covered - 1, n_obs, levels)
+    tails = scipy.stats.binom.cdf(covered, n_obs, levels), scipy.stats.binom.sf(covered - 1, n_obs, levels)
     return np.minimum(1.0, 2.0 * np.minimum(*tails))
 
 

@@ -6,6 +6,7 @@ Every function takes weights that sum to one for each spectrum, so that equal we
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,11 @@ class DrawBlock:
         kish = 1.0 / np.einsum("od,od->o", self.weight, self.weight)
         return np.where(self.equal, np.sum(self.weight > 0.0, axis=1), kish)
 
+    def head(self, n_obs: int) -> DrawBlock:
+        """The first spectra."""
+        rows = slice(n_obs)
+        return DrawBlock(self.theta[rows], self.weight[rows], self.equal[rows], self.usable[rows], self.nan_share[rows])
+
 
 def draw_block(inputs: ScoringInputs, rows: slice) -> DrawBlock:
     """Takes some spectra out of the inputs and settles which of their draws count."""
@@ -61,6 +67,59 @@ def draw_block(inputs: ScoringInputs, rows: slice) -> DrawBlock:
     n_exists = exists.sum(axis=1)
     nan_share = np.divide((exists & ~finite).sum(axis=1), n_exists, out=np.full(len(theta), np.nan), where=n_exists > 0)
     return DrawBlock(theta, weight / weight.sum(axis=1, keepdims=True), equal, usable, nan_share)
+
+
+def take_draws(block: DrawBlock, draw: NDArray[np.int64]) -> DrawBlock:
+    """Some draws of each spectrum, of equal weight.
+
+    Args:
+        block: all draws of some spectra.
+        draw: index of those wanted, (obs, some), -1 for none; a spectrum without any is not usable.
+    """
+    named = draw >= 0
+    n_named = named.sum(axis=1, keepdims=True)
+    usable = np.asarray(block.usable & (n_named[:, 0] > 0))
+    weight = np.where(usable[:, None], named / np.maximum(n_named, 1), 1.0 / draw.shape[1])
+    theta = np.take_along_axis(block.theta, np.maximum(draw, 0)[..., None], axis=1)
+    return DrawBlock(theta, weight, np.ones(len(draw), dtype=np.bool_), usable, block.nan_share)
+
+
+def spread_draws(theta: NDArray[np.floating[Any]], log_weight: Array | None, n: int) -> NDArray[np.int64]:
+    """Chooses at most n draws of each spectrum, spread evenly over those that count; nothing is left to chance.
+
+    Equal weights: all draws if there are no more than n, else n different ones at even steps. Other weights: even steps
+    of their running sum, so that a draw of large weight occurs repeatedly (systematic resampling).
+
+    Args:
+        theta: draws, (obs, draw, param); one that is not finite does not count.
+        log_weight: natural log of the weights, (obs, draw), -inf for a draw that does not count; None for equal ones.
+        n: draws wanted.
+
+    Returns:
+        Index of the draws, (obs, n) or (obs, draw) if that is less; -1 beyond the last one of a spectrum.
+    """
+    counts = np.isfinite(theta).all(axis=-1)
+    if log_weight is not None:
+        counts &= log_weight > -np.inf
+    chosen = np.full((len(theta), min(n, theta.shape[1])), -1, dtype=np.int64)
+    for row, of_row in enumerate(counts):
+        draw = np.flatnonzero(of_row)
+        logs = np.zeros(len(draw)) if log_weight is None else log_weight[row, draw]
+        if len(draw):
+            found = draw[_even_steps(logs, chosen.shape[1])]
+            chosen[row, : len(found)] = found
+    return chosen
+
+
+def _even_steps(log_weight: Array, n: int) -> NDArray[np.int64]:
+    """Index of draws at even steps of the running sum of their weights."""
+    weight = np.exp(log_weight - log_weight.max())
+    if weight.min() > 1.0 - 1e-9:
+        n = min(n, len(weight))
+        return (2 * np.arange(n) + 1) * len(weight) // (2 * n)
+    cumulative = np.cumsum(weight)
+    steps = (np.arange(n) + 0.5) / n * cumulative[-1]
+    return np.minimum(np.searchsorted(cumulative, steps, side="right"), len(weight) - 1)
 
 
 @dataclass(frozen=True, eq=False)

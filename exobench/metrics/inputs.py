@@ -36,6 +36,10 @@ class ScoringInputs:
     A draw does not exist where its log_weight is -inf: a method with fewer draws for some spectra pads with that.
     Draws that are not finite are left out of every score and counted in ``nan_draw_share``.
 
+    What is costly to compute may be given for a part: for the first spectra alone, as many as ``part_draw`` has rows,
+    and for those of their draws that it names. The other spectra then have no rank by it, and scores that rest on it
+    say how many have.
+
     Attributes:
         names: parameter names, in the column order of theta.
         units: their units, in the same order.
@@ -46,13 +50,16 @@ class ScoringInputs:
         log_weight: natural log of importance weights, (obs, draw), not normalised; None for equal weights.
         log_prob_true: natural log of q(theta_true | x), (obs,), density over theta as declared; None without a density.
         prior_log_prob: natural log of the prior's density at theta_true, (obs,).
-        log_prob: natural log of q(theta | x) of the draws themselves, (obs, draw); with log_prob_true it gives the
+        log_prob: natural log of q(theta | x) of the draws themselves, (part, draw); with log_prob_true it gives the
             calibration of the joint density.
-        log_likelihood_true: exact log-likelihood of theta_true, (obs,), where there is one.
-        log_likelihood: that of the draws, (obs, draw).
-        log_likelihood_peak: what a perfect fit would have, -sum(log sigma) - n_bin log(2 pi)/2, (obs,); see
+        log_likelihood_true: exact log-likelihood of theta_true, (part,), where there is one.
+        log_likelihood: that of the draws, (part, draw).
+        log_likelihood_peak: what a perfect fit would have, -sum(log sigma) - n_bin log(2 pi)/2, (part,); see
             `exobench.metrics.predictive.log_likelihood_peak`.
-        n_bin: bins that are not missing, (obs,).
+        n_bin: bins that are not missing, (part,).
+        part_draw: which draws log_prob and log_likelihood are of, (part, some), -1 for none; the draws named count
+            equally, so weighted ones are chosen by their weights: see `exobench.metrics.draws.spread_draws`. None for
+            all draws.
         reference_point: centre of TARP's balls, a function of the spectrum, (obs, param); see
             `exobench.metrics.tarp.reference_points`.
 
@@ -76,6 +83,7 @@ class ScoringInputs:
     log_likelihood_peak: Array | None = None
     n_bin: Array | None = None
     reference_point: Array | None = None
+    part_draw: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "theta_true"):
@@ -102,10 +110,18 @@ class ScoringInputs:
         """Draws stored for each spectrum, padding included."""
         return int(self.theta.shape[1])
 
+    @property
+    def n_part(self) -> int:
+        """Leading spectra for which what depends on ``part_draw`` is given; all without it."""
+        return self.n_obs if self.part_draw is None else len(self.part_draw)
+
     def _check_shapes(self) -> None:
         if self.theta.ndim != 3 or 0 in self.theta.shape:
             raise ExobenchError(f"theta must have shape (obs, draw, param), none of them zero; got {self.theta.shape}.")
         n_obs, n_draws, n_param = self.theta.shape
+        self._check_part_draw()
+        part = (self.n_part,)
+        part_draws = (*part, n_draws if self.part_draw is None else self.part_draw.shape[1])
         wanted: dict[str, tuple[int, ...]] = {
             "low": (n_param,),
             "high": (n_param,),
@@ -113,11 +129,11 @@ class ScoringInputs:
             "log_weight": (n_obs, n_draws),
             "log_prob_true": (n_obs,),
             "prior_log_prob": (n_obs,),
-            "log_prob": (n_obs, n_draws),
-            "log_likelihood_true": (n_obs,),
-            "log_likelihood": (n_obs, n_draws),
-            "log_likelihood_peak": (n_obs,),
-            "n_bin": (n_obs,),
+            "log_prob": part_draws,
+            "log_likelihood_true": part,
+            "log_likelihood": part_draws,
+            "log_likelihood_peak": part,
+            "n_bin": part,
             "reference_point": (n_obs, n_param),
         }
         for name, shape in wanted.items():
@@ -148,6 +164,18 @@ class ScoringInputs:
                 f"log_weight of spectrum {row}, draw {draw}, is {self.log_weight[row, draw]}; "
                 "it must be finite, or -inf for a draw that does not count."
             )
+
+    def _check_part_draw(self) -> None:
+        if self.part_draw is None:
+            return
+        shape, whole = np.shape(self.part_draw), np.issubdtype(self.part_draw.dtype, np.integer)
+        if not whole or len(shape) != 2 or 0 in shape or shape[0] > self.n_obs:
+            raise ExobenchError(
+                f"part_draw must be whole numbers, (part, some) with at most {self.n_obs} rows; "
+                f"got {self.part_draw.dtype} of shape {shape}."
+            )
+        if not (self.part_draw.min() >= -1 and self.part_draw.max() < self.n_draws):
+            raise ExobenchError(f"part_draw names draws 0 to {self.n_draws - 1}, or -1 for none.")
 
 
 def check_box(names: tuple[str, ...], low: Array, high: Array) -> None:

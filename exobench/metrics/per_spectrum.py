@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.metrics.accuracy import crps, interval_score
-from exobench.metrics.draws import DrawBlock, draw_block, quantile, randomised_rank, sort_draws
+from exobench.metrics.draws import DrawBlock, draw_block, quantile, randomised_rank, sort_draws, take_draws
 from exobench.metrics.energy import energy_score
 from exobench.metrics.inputs import BOX_TOLERANCE, ScoringInputs
 from exobench.metrics.predictive import predictive_p_value
@@ -19,6 +19,12 @@ MIN_ESS = 200
 
 JOINT_RANKS = ("log_prob_rank", "log_likelihood_rank", "tarp_rank")
 """Ranks of one quantity each, beside those of pairs of parameters."""
+
+PART_KEY = "in_part"
+"""One for the spectra whose draws have a density or likelihood, zero for others, (obs,); absent where all have."""
+
+PART_KEYS = ("log_prob_rank", "log_likelihood_rank", "predictive_p")
+"""What is known of these spectra alone."""
 
 # The numbers held at a time: 32 MiB of float64, of which about ten copies live at once.
 _BLOCK_NUMBERS = 4_000_000
@@ -39,8 +45,9 @@ def per_spectrum(inputs: ScoringInputs, rng: np.random.Generator) -> dict[str, A
         ``energy_score``, ``ess``, ``nan_draw_share``, ``outside_prior_share``, and, with a density, ``nltp``
         (-log q(theta_true | x)), ``nltp_prior``; ``log_prob_rank``, ``log_likelihood_rank``, ``tarp_rank`` and
         ``predictive_p`` where the inputs have what they need, and ``pair_rank_0_1`` and so on for each pair of
-        parameters. NaN marks what is undefined for a spectrum: everything where no draw counts, spreads from one draw,
-        z of a posterior without spread, ranks of weighted draws below `MIN_ESS`.
+        parameters. Where `ScoringInputs.part_draw` names fewer spectra than there are, ``in_part`` is one for those
+        that `PART_KEYS` were computed for. NaN marks what is undefined for a spectrum: everything where no draw counts,
+        spreads from one draw, z of a posterior without spread, ranks of weighted draws below `MIN_ESS`.
     """
     n_param = inputs.theta_true.shape[1]
     n_uniform = len(JOINT_RANKS) + len(pairs_of(n_param))
@@ -53,6 +60,8 @@ def per_spectrum(inputs: ScoringInputs, rng: np.random.Generator) -> dict[str, A
         blocks.append(_score_block(inputs, rows, uniform[rows], joint_uniform[rows]))
     result = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
     result["theta_true"] = inputs.theta_true.copy()
+    if inputs.n_part < inputs.n_obs:
+        result[PART_KEY] = (np.arange(inputs.n_obs) < inputs.n_part).astype(np.float64)
     if inputs.log_prob_true is not None:
         result["nltp"] = -inputs.log_prob_true
         if inputs.prior_log_prob is not None:
@@ -76,10 +85,6 @@ def _score_block(inputs: ScoringInputs, rows: slice, uniform: Array, joint_unifo
     }
     for name in {"rank", *pair_keys(inputs.theta_true.shape[1]), *JOINT_RANKS} & scores.keys():
         scores[name][~block.equal & (block.ess < MIN_ESS)] = np.nan
-    if inputs.log_likelihood is not None and inputs.log_likelihood_peak is not None and inputs.n_bin is not None:
-        scores["predictive_p"] = predictive_p_value(
-            inputs.log_likelihood[rows], inputs.log_likelihood_peak[rows], inputs.n_bin[rows], block.weight
-        )
     for value in scores.values():
         value[~block.usable] = np.nan
     scores["ess"][~block.usable] = 0.0
@@ -90,21 +95,38 @@ def _score_block(inputs: ScoringInputs, rows: slice, uniform: Array, joint_unifo
 def _joint_ranks(inputs: ScoringInputs, rows: slice, block: DrawBlock, uniform: Array) -> dict[str, Array]:
     """Ranks by quantities of all parameters, for those that the inputs allow."""
     theta_true = inputs.theta_true[rows]
-    by_density, by_likelihood, by_distance = uniform[:, : len(JOINT_RANKS)].T
-    ranks: dict[str, Array] = {}
+    ranks = _part_ranks(inputs, rows, block, uniform)
     if theta_true.shape[1] > 1:
         by_pair = pair_ranks(block, theta_true, uniform[:, len(JOINT_RANKS) :])
         ranks |= dict(zip(pair_keys(theta_true.shape[1]), by_pair.T.copy(), strict=True))
-    if inputs.log_prob is not None and inputs.log_prob_true is not None:
-        ranks["log_prob_rank"] = rank_of(inputs.log_prob[rows], inputs.log_prob_true[rows], block, by_density)
-    if inputs.log_likelihood is not None and inputs.log_likelihood_true is not None:
-        ranks["log_likelihood_rank"] = rank_of(
-            inputs.log_likelihood[rows], inputs.log_likelihood_true[rows], block, by_likelihood
-        )
     if inputs.reference_point is not None:
         width = inputs.high - inputs.low
-        ranks["tarp_rank"] = tarp_rank(block, theta_true, inputs.reference_point[rows], width, by_distance)
+        ranks["tarp_rank"] = tarp_rank(block, theta_true, inputs.reference_point[rows], width, uniform[:, 2])
     return ranks
+
+
+def _part_ranks(inputs: ScoringInputs, rows: slice, block: DrawBlock, uniform: Array) -> dict[str, Array]:
+    """What densities and likelihoods of draws give, NaN for spectra that are not in their part."""
+    part = slice(rows.start, max(rows.start, min(rows.stop, inputs.n_part)))
+    n_rows = part.stop - part.start
+    if n_rows < len(block.theta):
+        block = block.head(n_rows)
+    if inputs.part_draw is not None:
+        block = take_draws(block, inputs.part_draw[part])
+    ranks: dict[str, Array] = {}
+    if inputs.log_prob is not None and inputs.log_prob_true is not None:
+        ranks["log_prob_rank"] = rank_of(inputs.log_prob[part], inputs.log_prob_true[part], block, uniform[:n_rows, 0])
+    if inputs.log_likelihood is not None and inputs.log_likelihood_true is not None:
+        ranks["log_likelihood_rank"] = rank_of(
+            inputs.log_likelihood[part], inputs.log_likelihood_true[part], block, uniform[:n_rows, 1]
+        )
+    if inputs.log_likelihood is not None and inputs.log_likelihood_peak is not None and inputs.n_bin is not None:
+        ranks["predictive_p"] = predictive_p_value(
+            inputs.log_likelihood[part], inputs.log_likelihood_peak[part], inputs.n_bin[part], block.weight
+        )
+    for value in ranks.values():
+        value[~block.usable] = np.nan
+    return {key: np.append(value, np.full(len(uniform) - n_rows, np.nan)) for key, value in ranks.items()}
 
 
 def _moments(block: DrawBlock, theta_true: Array, width: Array) -> dict[str, Array]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from exobench.errors import ExobenchError
 from exobench.metrics.aggregate import resample_counts
@@ -177,7 +177,7 @@ def _t_test(difference: Array, error: Array, freedom: Array, rounding: float) ->
     """Two-sided p-values; differences of rounding size are none, constant ones certain."""
     # The same score plus a constant has no spread but that of rounding, which must not divide.
     t = np.divide(difference, error, out=np.full_like(error, np.inf), where=error > rounding)
-    return np.where(np.abs(difference) <= rounding, 1.0, 2.0 * stats.t.sf(np.abs(t), freedom))
+    return np.where(np.abs(difference) <= rounding, 1.0, 2.0 * scipy.stats.t.sf(np.abs(t), freedom))
 
 
 def _bootstrap_p(

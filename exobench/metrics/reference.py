@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from exobench.errors import ExobenchError
 from exobench.metrics.resampling import draw_weights
@@ -192,5 +192,5 @@ def compare_evidence(
         mean_error,
         spread,
         spread / np.sqrt(2.0 * (n - 1)),
-        float(stats.ttest_1samp(z, 0.0).pvalue) if spread > 0.0 else 0.0,
+        float(scipy.stats.ttest_1samp(z, 0.0).pvalue) if spread > 0.0 else 0.0,
     )

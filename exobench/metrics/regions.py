@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exobench.errors import ExobenchError
+from exobench.errors import ExobenchError, unknown_name
 from exobench.metrics.aggregate import aggregate
 from exobench.metrics.catalogue import METRICS
 from exobench.metrics.metric import Metric
@@ -24,7 +24,8 @@ DETECTABLE_FROM = 3.0
 
 ALL, NOISE = "all", "noise_ppm"
 NOISE_KEY, BAYES_KEY = "noise_ppm", "log_bayes_factor"
-"""Per-spectrum arrays that regions are made from where they are there: (obs,), and (obs, param)."""
+"""Per-spectrum arrays that regions are made from where they are there: ``noise_ppm``, and for each gas
+``log_bayes_factor.<parameter>``, (obs,) each; one array ``log_bayes_factor`` (obs, param) says the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +133,12 @@ def scores_by_region(
 ) -> list[RegionScore]:
     """The same scores in every region of `find_regions`.
 
-    Where ``noise_ppm`` (obs,) and ``log_bayes_factor`` (obs, param) are among the arrays, noise and detectability give
-    regions as well. Three warnings. In a region of the truth even the exact posterior does not cover at its level, as
-    calibration holds over the prior and for any choice made from the spectrum or its noise, not for one made from the
-    truth: read coverage there beside the exact posterior's. Skill is against the best constant of the region itself,
-    which knows more than the prior. And the worst of many regions looks worse than it is: read it with its error.
+    Where ``noise_ppm`` and ``log_bayes_factor.<parameter>`` are among the arrays, (obs,) each, noise and detectability
+    give regions as well; `exobench.metrics.bayes_factor` makes the latter from exact posteriors. Three warnings. In a
+    region of the truth even the exact posterior does not cover at its level, as calibration holds over the prior and
+    for any choice made from the spectrum or its noise, not for one made from the truth: read coverage there beside the
+    exact posterior's. Skill is against the best constant of the region itself, which knows more than the prior. And the
+    worst of many regions looks worse than it is: read it with its error.
 
     Args:
         per_spectrum: arrays of `exobench.metrics.per_spectrum`.
@@ -161,9 +163,25 @@ def scores_by_region(
         raise ExobenchError(f"n_obs={n_obs}: there are {total} spectra.")
     used = {key: values[:n_obs] for key, values in per_spectrum.items()}
     regions = find_regions(
-        used["theta_true"], names, noise_ppm=used.get(NOISE_KEY), log_bayes_factor=used.get(BAYES_KEY)
+        used["theta_true"], names, noise_ppm=used.get(NOISE_KEY), log_bayes_factor=_bayes_factors(used, names)
     )
     return list(_scored(regions, used, names, (low, high), metrics, n_bootstrap, seed))
+
+
+def _bayes_factors(per_spectrum: Mapping[str, Array], names: Sequence[str]) -> Array | None:
+    """Columns of the gases that have one as (obs, param), NaN elsewhere; None where no gas has any."""
+    if BAYES_KEY in per_spectrum:
+        return per_spectrum[BAYES_KEY]
+    shape = (len(per_spectrum["theta_true"]),)
+    found: dict[str, Array] = {}
+    for key, values in per_spectrum.items():
+        if key.startswith(f"{BAYES_KEY}."):
+            name = key.removeprefix(f"{BAYES_KEY}.")
+            if name not in names:
+                raise unknown_name("parameter of a Bayes factor", name, names)
+            _check_shape(key, values, shape)
+            found[name] = values
+    return np.stack([found.get(name, np.full(shape, np.nan)) for name in names], axis=1) if found else None
 
 
 def _scored(

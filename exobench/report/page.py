@@ -24,7 +24,7 @@ from exobench.report.cache import ASSETS, Cache, remove_stale, write_text
 from exobench.report.entries import Entry, Problem, read_entries, unfinished
 from exobench.report.figures import MAX_POINTS
 from exobench.report.regions import RegionSheet, region_sheet
-from exobench.report.scores import evidence
+from exobench.report.scores import TOGETHER, evidence
 from exobench.report.sections import NESTED_SIZES, Section, sections, settings_apart
 from exobench.report.tables import Leaderboard, ScoreSheet, doc, leaderboards, score_sheet
 from exobench.report.wording import count, duration, gibibytes, leaves, plain
@@ -160,6 +160,7 @@ def _render(views: Sequence[SectionView], problems: Sequence[Problem], open_runs
         assets=ASSETS,
         record_name=RECORD,
         max_points=MAX_POINTS,
+        together_names=TOGETHER,
     )
 
 

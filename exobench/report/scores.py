@@ -22,7 +22,17 @@ Array = NDArray[np.float64]
 
 JOINT = ("energy_score", "nltp")
 HEAT = ("skill", "hit_rate_10", "hit_rate_5", "hit_rate_2", "hit_rate_1")
-SHOWN = (*JOINT, *HEAT)
+TOGETHER = (
+    "sbc_pairs_p",
+    "tarp_p",
+    "sbc_log_likelihood_p",
+    "sbc_log_prob_p",
+    "hpd_coverage_68",
+    "hpd_coverage_95",
+    "predictive_misfit_share",
+)
+"""Calibration of all parameters together, and whether the draws explain the spectra."""
+SHOWN = (*JOINT, *HEAT, *TOGETHER)
 """Scores of the leaderboards; all others stand with each run."""
 
 

@@ -11,7 +11,7 @@ from exobench.metrics.score import Score
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry, ParameterNote
 from exobench.report.ranks import Ranks, ranks
-from exobench.report.scores import HEAT, Evidence, behind, evidence
+from exobench.report.scores import HEAT, TOGETHER, Evidence, behind, evidence
 from exobench.report.sections import Section, Selection, selections, settings_apart
 from exobench.report.wording import ABSENT, count, duration, plus_minus
 
@@ -97,6 +97,7 @@ class Leaderboard:
         n_obs: spectra that all rows have in common.
         rows: by energy score, the best first.
         heat: the tables of each parameter's scores, the first ones for all readers.
+        together: calibration of all parameters together, a cell for each of `exobench.report.scores.TOGETHER`.
         notes: footnotes of all of them.
         fewer: records of the section that have fewer spectra.
         claim: what the ranks say; empty where there are none.
@@ -105,6 +106,7 @@ class Leaderboard:
     n_obs: int
     rows: tuple[Row, ...]
     heat: tuple[HeatTable, ...]
+    together: tuple[tuple[Entry, str, tuple[Cell, ...]], ...]
     notes: tuple[str, ...]
     fewer: int
     claim: str
@@ -165,8 +167,13 @@ def _leaderboard(section: Section, selection: Selection, caches: dict[str, Cache
         number = "floor" if row.entry.is_floor else str(place)
         rows.append(_row(row, found[0], number, _rank(row, ranking, notes), apart[row.entry.anchor], notes))
     heat = tuple(_heat(metric, found, apart, section.parameters, notes) for metric in HEAT)
+    together = tuple((row.entry, apart[row.entry.anchor], _together(row, notes)) for row in found)
     fewer = sum(entry.n_test < selection.n_obs for entry in section.scored)
-    return Leaderboard(selection.n_obs, tuple(rows), heat, tuple(notes.texts), fewer, ranking.claim)
+    return Leaderboard(selection.n_obs, tuple(rows), heat, together, tuple(notes.texts), fewer, ranking.claim)
+
+
+def _together(row: Evidence, notes: Notes) -> tuple[Cell, ...]:
+    return tuple(notes.cell(row.score(metric), _HEAT_DECIMALS) for metric in TOGETHER)
 
 
 def _order(row: Evidence) -> tuple[bool, float, str]:
