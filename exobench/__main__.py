@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from exobench.command_line import check_overrides, help_text, plugin_overrides, wants_help
 from exobench.errors import ExobenchError
+from exobench.launch import is_one_of_several
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,12 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(help_text())
             return
         check_overrides(given)
-        _hydra(given + plugin_overrides(given))
+        _hydra(_with(plugin_overrides(given), given))
     except ExobenchError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("stopped. The same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
+        _leave("stopped. The same command goes on from there.", 130)
+
+
+def _with(added: list[str], given: list[str]) -> list[str]:
+    """Settings joined to those given: Hydra's parser takes them in one piece, before or after all options."""
+    place = next((i for i, each in enumerate(given) if "=" in each and not each.startswith("-")), len(given))
+    return [*given[:place], *added, *given[place:]]
 
 
 def _hydra(overrides: Sequence[str]) -> None:
@@ -37,9 +45,12 @@ def _hydra(overrides: Sequence[str]) -> None:
     @hydra.main(version_base="1.3", config_path="pkg://exobench.conf", config_name="config")
     def job(config: DictConfig) -> None:
         try:
-            _run_job(config)
+            if is_one_of_several():
+                _run_in_step(config)
+            else:
+                _run_job(config)
         except ExobenchError as error:
-            if HydraConfig.get().mode != RunMode.MULTIRUN:
+            if HydraConfig.get().mode != RunMode.MULTIRUN or is_one_of_several():
                 _fail(str(error))
             failures.append(f"job {HydraConfig.get().job.num} ({HydraConfig.get().job.override_dirname}): {error}")
             print(f"error: {failures[-1]}", file=sys.stderr)
@@ -50,7 +61,36 @@ def _hydra(overrides: Sequence[str]) -> None:
         _fail(f"{len(failures)} of the jobs failed: {'; '.join(failures)}")
 
 
-def _run_job(config: object) -> None:
+def _run_in_step(config: object) -> None:
+    """The job as one of several processes: all end together, and the first to fail alone says why."""
+    from exobench.training.distributed import Ranks
+    from exobench.training.messages import Messages, OthersLost, lost_another
+
+    ranks = Ranks.from_environment()
+    messages = Messages.of(ranks)
+    if not ranks.is_first:
+        logging.disable(logging.CRITICAL)
+    try:
+        _run_job(config, reports=ranks.is_first)
+        if ranks.is_first:
+            messages.say("end")
+        else:
+            messages.hear()
+    except ExobenchError:
+        raise
+    except Exception as error:
+        if lost_another(error):
+            messages.wait_for_reason()
+            raise OthersLost(
+                "another process of this run was lost. The same command goes on from the last checkpoint."
+            ) from error
+        speaks, status = messages.fail(1)
+        if speaks:
+            raise
+        sys.exit(status)
+
+
+def _run_job(config: object, *, reports: bool = True) -> None:
     from omegaconf import OmegaConf
 
     from exobench.method import FitInterrupted
@@ -64,22 +104,35 @@ def _run_job(config: object) -> None:
     try:
         record = run(settings)
     except FitInterrupted as interrupted:
-        print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
-    floor = run_floor(settings)
-    page = None
-    if settings.report:
-        from exobench.report.page import build_page
+        _leave(f"stopped: {interrupted} The same command goes on from there.", 130)
+    if reports:
+        floor = run_floor(settings)
+        page = None
+        if settings.report:
+            from exobench.report.page import build_page
 
-        page = build_page(settings.places.runs, settings.places.reports)
-    print_summary(record, floor, page)
+            page = build_page(settings.places.runs, settings.places.reports)
+        print_summary(record, floor, page)
     if record["status"] == "failed":
         raise ExobenchError(record["reason"])
 
 
-def _fail(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+def _fail(message: str) -> NoReturn:
+    _leave(f"error: {' '.join(message.split())}", 2)
+
+
+def _leave(message: str, status: int) -> NoReturn:
+    """Ends this process with one line, which of several processes the first to fail alone prints."""
+    speaks = True
+    with suppress(ExobenchError):  # where the others cannot be reached, there is nobody to agree with
+        if is_one_of_several():
+            from exobench.training.distributed import Ranks
+            from exobench.training.messages import Messages
+
+            speaks, status = Messages.of(Ranks.from_environment()).fail(status)
+    if speaks:
+        print(message, file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

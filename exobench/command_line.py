@@ -6,6 +6,7 @@ import importlib.resources
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exobench import registry
@@ -118,12 +119,17 @@ def settings_lines(config_name: str) -> list[str]:
 
 
 def plugin_overrides(arguments: Sequence[str]) -> list[str]:
-    """What Hydra needs to be told of plugins: their config packages, and a node for a method without YAML."""
+    """What Hydra needs to be told: config packages of plugins, the user's own ``conf``, nodes for methods without YAML.
+
+    Of two configs with one name the shipped one is taken, then a plugin's, then the user's.
+    """
     _store_generated_nodes(arguments)
-    packages = _config_packages()
-    if not packages or any("hydra.searchpath" in argument for argument in arguments):
+    places = [f"pkg://{package}" for package in _config_packages()]
+    if (own := _own_folder()) is not None:
+        places.append(f"'file://{own}'")
+    if not places or any("hydra.searchpath" in argument for argument in arguments):
         return []
-    return [f"hydra.searchpath=[{','.join(f'pkg://{package}' for package in packages)}]"]
+    return [f"hydra.searchpath=[{','.join(places)}]"]
 
 
 def _check_form(override: str) -> None:
@@ -230,7 +236,16 @@ def _yaml_names(group: str) -> set[str]:
         folder = importlib.resources.files(package) / group
         if folder.is_dir():
             found |= {entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    if (own := _own_folder()) is not None:
+        found |= {path.stem for path in (own / group).glob("*.yaml")}
     return found
+
+
+def _own_folder() -> Path | None:
+    """The user's configs: ``conf`` of the working directory, unless it is the shipped one."""
+    folder = Path.cwd() / "conf"
+    shipped = Path(str(importlib.resources.files("exobench.conf")))
+    return folder if folder.is_dir() and folder.resolve() != shipped.resolve() else None
 
 
 def _config_packages() -> list[str]:

@@ -8,7 +8,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from exobench.data.source import TestSpectra
 from exobench.devices import peak_device_bytes
+from exobench.draw_densities import part_quantities
 from exobench.drawing import Drawn
 from exobench.files import write_atomically
 from exobench.finished_fits import FitLibrary, read_fit_note, write_fit_note
@@ -29,6 +30,7 @@ from exobench.metrics.calibration import calibration_verdict
 from exobench.metrics.cost import peak_rss_bytes
 from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.per_spectrum import per_spectrum
+from exobench.metrics.regions import NOISE_KEY, noise_level_ppm
 from exobench.metrics.tarp import reference_points
 from exobench.parameters import ParameterSpace
 from exobench.posterior import AbstractPosterior
@@ -66,6 +68,7 @@ def fit_or_load(
     folder: Path,
     fit_key: str,
     library: FitLibrary | None,
+    before_fit: Callable[[], None] = lambda: None,
 ) -> Fitted:
     """Fits, or reads back a finished fit.
 
@@ -78,6 +81,7 @@ def fit_or_load(
         folder: of the run.
         fit_key: what the fit is known by.
         library: finished fits of other runs that may be used; None for this run's own alone.
+        before_fit: called when there is none, so that other processes of the run start to fit as well.
     """
     own = read_fit_note(folder, fit_key)
     finished = (folder, own) if own is not None else None
@@ -92,6 +96,7 @@ def fit_or_load(
     workdir.mkdir(exist_ok=True)
     before = _earlier_seconds(workdir)
     log.info("%s: training on %s ...", method.registered_name, device)
+    before_fit()
     start = time.perf_counter()
     spent = lambda: before + time.perf_counter() - start  # noqa: E731
     with _progress(folder, "training", spent) as progress, _stop_signals() as stop:
@@ -116,6 +121,38 @@ def fit_or_load(
     return Fitted(posterior, **facts)
 
 
+def help_to_fit(
+    method: AbstractMethod,
+    problem: InferenceProblem,
+    limits: Limits,
+    identity: tuple[object, ...],
+    device: str,
+    folder: Path,
+) -> None:
+    """Takes part in a fit as a process other than the first, which reports and keeps the posterior.
+
+    Args:
+        method: as in ``fit_or_load``, as are all others.
+        problem: all that it may see.
+        limits: of the fit.
+        identity: decides the random numbers.
+        device: of this process.
+        folder: of the run.
+    """
+    workdir = folder / "work"
+    workdir.mkdir(parents=True, exist_ok=True)
+    with _stop_signals() as stop:
+        method.fit(
+            problem,
+            limits=limits,
+            rng=rng_for(*identity, "fit"),
+            device=device,
+            workdir=workdir,
+            stop=stop,
+            progress=Progress.silent(),
+        )
+
+
 def _write_note(path: Path, content: object) -> None:
     write_atomically(path, json.dumps(content).encode())
 
@@ -129,11 +166,34 @@ def _read_note(path: Path) -> Any:
 
 
 def score_draws(
-    task: Task, test: TestSpectra, drawn: Drawn, identity: tuple[object, ...], folder: Path
+    task: Task,
+    test: TestSpectra,
+    drawn: Drawn,
+    method: AbstractMethod,
+    posterior: AbstractPosterior,
+    identity: tuple[object, ...],
+    folder: Path,
+    log_bayes_factor: Mapping[str, Array] | None = None,
 ) -> dict[str, Any]:
-    """Scores the draws and stores the per-spectrum arrays that every table is made from."""
+    """Scores the draws and stores the per-spectrum arrays that every table is made from.
+
+    Args:
+        task: gives prior, noise and simulator.
+        test: the test spectra.
+        drawn: draws of all of them.
+        method: that made them.
+        posterior: whose density is asked for at the draws, where it has one.
+        identity: decides the random numbers.
+        folder: of the run.
+        log_bayes_factor: ``log_bayes_factor.<gas>`` (obs,) from exact posteriors, NaN where not known; see
+            `exobench.metrics.bayes_factor.log_bayes_factors`.
+
+    Returns:
+        What the record holds of them.
+    """
     log.info("scoring ...")
     space = task.parameters
+    part, note = part_quantities(task, test, drawn, method, posterior)
     inputs = ScoringInputs(
         names=space.names,
         units=tuple(parameter.unit for parameter in space.parameters),
@@ -145,12 +205,15 @@ def score_draws(
         log_prob_true=drawn.log_prob_true,
         prior_log_prob=task.prior.log_prob(test.theta_true),
         reference_point=_tarp_points(test, space),
+        **part,
     )
     table = per_spectrum(inputs, rng_for(*identity, "score"))
+    table[NOISE_KEY] = noise_level_ppm(test.sigma)
+    table |= log_bayes_factor or {}
     write_arrays(folder / SCORES, table, {"task_id": task.task_id})
     scores = aggregate(table, space.names, space.low, space.high)
     verdict = calibration_verdict(table["rank"], space.names)
-    return {"scores": [score.to_dict() for score in scores], "calibration": asdict(verdict)}
+    return {"scores": [score.to_dict() for score in scores], "calibration": asdict(verdict), "draw_densities": note}
 
 
 def _tarp_points(test: TestSpectra, space: ParameterSpace) -> Array | None:

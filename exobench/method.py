@@ -31,6 +31,8 @@ class Capability(enum.Flag):
     """Calls the simulator beyond the shared data set, at a counted cost."""
     NEEDS_GRADIENT = enum.auto()
     """Calls the likelihood and its gradient in theta, at a counted cost."""
+    SURPRISE = enum.auto()
+    """The posterior says how unlike its training spectra a spectrum is."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class AbstractMethod(abc.ABC):
     default_n_draws: ClassVar[int] = 1000
     learns: ClassVar[bool] = True
     """Whether ``fit`` looks at training spectra; a method that does not is charged none and given none."""
+    trains_in_parallel: ClassVar[bool] = False
+    """Whether several processes may call ``fit`` together, as under torchrun: all learning goes through
+    ``exobench.training.engine.train``, and nothing else is written or depends on the process."""
     spectra_per_call: ClassVar[int] = 1000
     """Spectra handed to ``sample`` at a time. Each answer is kept on disk, so a method that is slow on each spectrum
     takes few at a time and loses little when it is cut off."""

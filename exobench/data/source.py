@@ -146,7 +146,7 @@ def open_data(
         root: data root.
         n_train: training spectra; 0 for a method that learns nothing.
         n_validation: validation spectra.
-        n_test: test spectra.
+        n_test: test spectra; 0 for work that must not look at any.
         workers: processes that make data, or "auto".
         choice: where training spectra come from; None for float32 shards.
         device: where online spectra are simulated.
@@ -183,6 +183,9 @@ def open_data(
 
 
 def _test_spectra(task: Task, store: ShardStore, n_test: int) -> TestSpectra:
+    if n_test == 0:
+        none = np.empty((0, len(task.wavelength_um)))
+        return TestSpectra(np.empty((0, len(task.parameters))), none, none)
     theta_true, depth = store.read_test(n_test)
     x, sigma = (task.test_noise or task.noise).sample(depth, seed=task.test_noise_seed())
     return TestSpectra(theta_true, x, sigma)

@@ -42,9 +42,12 @@ class NeuralMethod(AbstractMethod):
         ExobenchError: a setting that does not exist, or a value that no fit can use.
     """
 
-    capabilities: ClassVar[Capability] = Capability.LOG_PROB | Capability.AMORTISED | Capability.MISSING_BINS
+    capabilities: ClassVar[Capability] = (
+        Capability.LOG_PROB | Capability.AMORTISED | Capability.MISSING_BINS | Capability.SURPRISE
+    )
     default_n_test: ClassVar[int] = 10_000
     default_n_draws: ClassVar[int] = 200
+    trains_in_parallel: ClassVar[bool] = True
     encoder_class: ClassVar[type[SpectrumEncoder]] = SpectrumEncoder
     """What ``build_encoder`` gives."""
     default_embedding: ClassVar[dict[str, Any]] = {}

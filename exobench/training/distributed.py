@@ -1,15 +1,25 @@
-"""Several processes that train one model, as started by torchrun."""
+"""Several processes that train one model, as started by torchrun or as the tasks of a Slurm job."""
 
 from __future__ import annotations
 
 import atexit
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from exobench.errors import ExobenchError
+from exobench.launch import started_as
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others within training before it gives up."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,8 @@ class Ranks:
 
     @staticmethod
     def from_environment() -> Ranks:
-        """As torchrun set RANK, WORLD_SIZE and LOCAL_RANK; one process where it did not."""
-        world_size = int(os.environ.get("WORLD_SIZE", "1"))
-        if world_size == 1:
-            return Ranks()
-        return Ranks(int(os.environ["RANK"]), world_size, int(os.environ.get("LOCAL_RANK", "0")))
+        """As torchrun or Slurm set them; see ``exobench.launch.started_as``."""
+        return Ranks(*started_as())
 
     @property
     def is_first(self) -> bool:
@@ -40,16 +47,42 @@ class Ranks:
         return self.rank == 0
 
     def device(self, device: str) -> str:
-        """The device of this process: its own GPU where GPUs are asked for."""
-        return f"cuda:{self.local_rank}" if self.world_size > 1 and device.startswith("cuda") else device
+        """The device of this process: its own GPU where GPUs are asked for.
+
+        Raises:
+            ExobenchError: this machine has fewer GPUs than processes.
+        """
+        if self.world_size == 1 or not device.startswith("cuda"):
+            return device
+        visible = torch.cuda.device_count()
+        if self.local_rank < visible:
+            return f"cuda:{self.local_rank}"
+        if visible == 1:  # a scheduler that binds GPUs shows each process its own one
+            return "cuda:0"
+        raise ExobenchError(
+            f"process {self.local_rank + 1} here sees {visible} GPUs: start one process a GPU, or set device=cpu."
+        )
 
     def join(self, device: str) -> None:
-        """Meets the other processes, once in the life of this one."""
+        """Meets the other processes, once in the life of this one.
+
+        Raises:
+            OthersLost: another one failed, or did not come in time.
+        """
         if self.world_size == 1 or dist.is_initialized():
             return
+        from exobench.training.messages import Messages
+
+        Messages.of(self).meet("training", _PATIENCE)
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo",
+            store=dist.PrefixStore("group", Messages.of(self).store),
+            rank=self.rank,
+            world_size=self.world_size,
+            timeout=_PATIENCE,
+        )
         atexit.register(_leave)
 
     def wrap(self, model: nn.Module, device: str) -> nn.Module:
@@ -57,6 +90,23 @@ class Ranks:
         if self.world_size == 1:
             return model
         return DistributedDataParallel(model, device_ids=[device] if device.startswith("cuda") else None)
+
+    @torch.no_grad()
+    def equalise(self, model: nn.Module) -> None:
+        """Gives every process the first one's weights and buffers: other processors may round otherwise."""
+        if self.world_size > 1:
+            for value in model.state_dict().values():
+                whole = value.contiguous()
+                dist.broadcast(whole, src=0)
+                value.copy_(whole)
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives in the first process, which alone calls it."""
+        if self.world_size == 1:
+            return make()
+        held: list[T | None] = [make() if self.is_first else None]
+        dist.broadcast_object_list(held, src=0)
+        return held[0]  # type: ignore[return-value]
 
     def mean(self, value: torch.Tensor) -> torch.Tensor:
         """The mean over the processes of a tensor that each of them holds."""
@@ -76,11 +126,6 @@ class Ranks:
         value = torch.tensor([float(stop), seconds], dtype=torch.float64, device=device)
         dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return bool(value[0]), float(value[1])
-
-    def wait(self) -> None:
-        """Until every process is here."""
-        if self.world_size > 1:
-            dist.barrier()
 
 
 def _leave() -> None:

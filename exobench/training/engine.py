@@ -86,6 +86,8 @@ def train(
     if problem.n_train < ranks.world_size:
         raise ExobenchError(f"budget leaves {problem.n_train} training spectra: each training process needs one.")
     devices = [device] if device.startswith("cuda") else []
+    model.to(device)
+    ranks.equalise(model)
     with torch.random.fork_rng(devices=devices):
         return _Training(model, problem, settings, limits, seed, device, ranks, workdir, stop, progress).run()
 
@@ -106,7 +108,7 @@ class _Training:
         stop: Callable[[], bool],
         progress: Progress,
     ) -> None:
-        self.model, self.problem, self.settings = model.to(device), problem, settings
+        self.model, self.problem, self.settings = model, problem, settings
         self.seed, self.device, self.ranks, self.stop = seed, device, ranks, stop
         self.plan = plan_steps(settings, limits, problem.n_train, ranks.world_size)
         self.precision = resolved_precision(settings.precision, device)
@@ -130,6 +132,7 @@ class _Training:
         if self.summary.history and self.summary.best_loss is None:
             raise TrainingDiverged("the validation loss was never finite: lower method.training.learning_rate.")
         self.state.load_best()
+        self.ranks.equalise(self.model)
         self.model.eval()
         return self.summary
 
@@ -276,12 +279,12 @@ class _Training:
             write_checkpoint(self.path, self.state.tensors(), {"key": self.key} | asdict(self.summary))
 
     def _resume(self) -> TrainingSummary:
-        self.ranks.wait()
-        found = read_checkpoint(self.path, self.key, self.device)
+        # Read once and handed on: processes that saw different checkpoints would wait for each other for ever.
+        found = self.ranks.from_first(lambda: read_checkpoint(self.path, self.key, "cpu"))
         if found is None:
             return TrainingSummary()
         tensors, kept = found
-        self.state.restore(tensors)
+        self.state.restore({name: value.to(self.device) for name, value in tensors.items()})
         del kept["key"]
         summary = TrainingSummary(**kept)
         self.guard.resume(summary.n_skipped)
