@@ -17,6 +17,8 @@ from exobench_baselines.hmc.target import Target
 Array = NDArray[np.float64]
 
 _FIRST_STEP_SIZE = 0.5
+_FEWEST_EFFECTIVE = 400.0
+"""Below it R-hat itself is too noisy to go by (Vehtari et al. 2021, Bayesian Analysis 16, 667)."""
 _SHORTEST_RUN = 20
 """Iterations of each chain below which R-hat says little."""
 
@@ -72,7 +74,9 @@ def sample_spectrum(target: Target, n_draws: int, settings: SamplerSettings, rng
     run = _run(chains, mixture, n_draws, settings, rng)
     states, verdict = run.states, run.verdict
     theta = target.to_theta(evenly_thinned(states, n_draws, rng))
-    converged = population.arrived and verdict.r_hat <= settings.r_hat_limit
+    fewest = min(_FEWEST_EFFECTIVE, settings.ess_share * n_draws)
+    worth = verdict.effective_sample_size >= fewest
+    converged = population.arrived and verdict.r_hat <= settings.r_hat_limit and worth
     return SpectrumDraws(
         theta,
         {
