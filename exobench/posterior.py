@@ -56,6 +56,15 @@ class AbstractPosterior(abc.ABC):
         del theta, x, sigma
         raise TypeError(f"{type(self).__name__} has no density; the runner must not ask for one.")
 
+    def surprise(self, x: Array, sigma: Array) -> Array:
+        """How unlike the training spectra each spectrum x, sigma (obs, bin) is: (obs,), finite, higher for less alike.
+
+        Only the order of the numbers is used, so any scale will do. Only methods with ``Capability.SURPRISE`` are
+        asked.
+        """
+        del x, sigma
+        raise TypeError(f"{type(self).__name__} has no surprise; nothing must ask for one.")
+
     @abc.abstractmethod
     def save(self, path: Path) -> None:
         """Writes the posterior into a folder as safetensors, JSON or plain arrays; never a pickle."""

@@ -134,6 +134,7 @@ class _MethodChecks:
         self.check_resumed(samples)
         self.check_missing_bins(posterior)
         self.check_density(posterior)
+        self.check_surprise(posterior)
 
     def fit(self, folder: str, stop: Callable[[], bool] = lambda: False) -> AbstractPosterior:
         workdir = self.scratch / folder
@@ -225,6 +226,20 @@ class _MethodChecks:
         mean, error = float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(n_prior))
         holds = abs(mean - 1.0) <= max(3.0 * error, 1e-9)
         self.report.require(check, holds, f"it is {mean:.3f} with a standard error of {error:.3f}")
+
+    def check_surprise(self, posterior: AbstractPosterior) -> None:
+        check = "surprise is higher for spectra that are nothing like the training set's"
+        if Capability.SURPRISE not in self.method.capabilities:
+            self.report.skipped[check] = "the method does not say how unlike its training set a spectrum is"
+            return
+        x, sigma = self.data.test.x, self.data.test.sigma
+        usual = np.asarray(posterior.surprise(x, sigma))
+        fits = usual.shape == (len(x),) and bool(np.isfinite(usual).all())
+        self.report.require("surprise has shape (obs,) and is finite", fits, f"got shape {usual.shape}, or NaN")
+        # A comb of 100 sigma: no atmosphere, no noise.
+        comb = np.where(np.isfinite(sigma), sigma, 0.0) * 100.0 * (-1.0) ** np.arange(x.shape[1])
+        holds = bool((np.asarray(posterior.surprise(x + comb, sigma)) > usual).all())
+        self.report.require(check, holds, "a comb of 100 sigma on top of a spectrum does not raise it")
 
 
 def _check_constructor(

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from exobench.errors import ExobenchError
 from exobench.neural.model import NeuralModel
+from exobench.neural.surprise import surprise
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.seeds import torch_generator
 
@@ -76,6 +77,15 @@ class NeuralPosterior(AbstractPosterior):
                 at = torch.as_tensor(theta[rows, draws], dtype=torch.float64, device=self.device)
                 log_prob[rows, draws] = self.model.log_prob(at, context).cpu().numpy()
         return log_prob
+
+    def surprise(self, x: Array, sigma: Array) -> Array:
+        """How unlike the training spectra each spectrum is, (obs,); see `exobench.neural.surprise.surprise`.
+
+        Raises:
+            ExobenchError: spectra of another shape, or with missing bins where training had none.
+        """
+        self._check(x, sigma)
+        return surprise(self.model, x, sigma)
 
     @torch.no_grad()
     def context(self, x: Array, sigma: Array) -> torch.Tensor:
