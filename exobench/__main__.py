@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if wants_help(given):
             print(help_text())
             return
+        if is_one_of_several():
+            # A lost process is told of in one line; torch would add its stack for each broken connection.
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         check_overrides(given)
         _hydra(_with(plugin_overrides(given), given))
     except ExobenchError as error:

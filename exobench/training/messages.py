@@ -22,7 +22,8 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 _CONNECT = timedelta(minutes=10)
 _SECONDS_TO_SAY_WHY = 3.0
 """Granted to a process that failed, before the others take it to have died without a word."""
-_SECONDS_TO_LEAVE = 30.0
+_SECONDS_TO_LEAVE, _SECONDS_TO_COME = 6.0, 30.0
+"""How long the process that holds the board stays, at its end, for those that read it and those still to come."""
 _FAILED = "failed"
 
 
@@ -50,6 +51,7 @@ class Messages:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise OthersLost(f"the first process was not found at {host}:{port} ({reason}).") from error
         self._board = dist.PrefixStore("exobench", self.store)
+        self._set(f"here/{ranks.rank}", "")
         atexit.register(self._leave)
 
     @staticmethod
@@ -103,8 +105,8 @@ class Messages:
         try:
             own = json.dumps({"rank": self._ranks.rank, "status": status})
             first = json.loads(self._board.compare_set(_FAILED, "", own))
-        except RuntimeError:  # the board is gone with the process that held it, which spoke for all
-            return self._ranks.is_first, status
+        except RuntimeError:  # the board is gone with the first process, which stays for it unless it was killed
+            return self._ranks.rank == 1, status
         return first["rank"] == self._ranks.rank, int(first["status"])
 
     def wait_for_reason(self) -> None:
@@ -139,13 +141,16 @@ class Messages:
 
     def _leave(self) -> None:
         """The process that holds the board stays until the others have read it."""
-        end = time.monotonic() + _SECONDS_TO_LEAVE
+        started = time.monotonic()
         with suppress(RuntimeError):
             self._board.set(f"left/{self._ranks.rank}", "")
             if not self._ranks.is_first or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
                 return
-            left = [f"left/{rank}" for rank in range(self._ranks.world_size)]
-            while time.monotonic() < end and not self._board.check(left):
+            here, left = ([f"{what}/{rank}" for rank in range(self._ranks.world_size)] for what in ("here", "left"))
+            while not self._board.check(left):
+                patience = _SECONDS_TO_LEAVE if self._board.check(here) else _SECONDS_TO_COME
+                if time.monotonic() - started > patience:
+                    return
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 

@@ -15,6 +15,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from exobench.command_line import compose_settings
+from exobench.errors import ExobenchError
+from exobench.runner import run
+from exobench.settings import RunSettings
+from exobench.training.distributed import Ranks
+
 TINY = [
     "task=linear_gaussian",
     "budget=1000",
@@ -119,20 +125,34 @@ def test_two_processes_learn_what_one_learns_from_the_joint_batch(two, tmp_path,
     }
     np.testing.assert_allclose([both[key] for key in one], list(one.values()), rtol=1e-5)
     others = weights(together)
-    for name, value in weights(alone).items():
-        np.testing.assert_allclose(others[name], value, rtol=1e-3, atol=1e-5)
+    for name, value in weights(alone).items():  # single weights whose gradient is all rounding move by more
+        assert np.linalg.norm(others[name] - value) <= 1e-4 * np.linalg.norm(value) + 1e-6, name
+
+
+def kill_in_training(cwd: Path, arguments: list[str], victim: int) -> tuple[list[int], str]:
+    """Statuses of two tasks, one of which is killed, and what they wrote to stderr."""
+    tasks = start_tasks(cwd, arguments, arguments)
+    end = time.monotonic() + 120
+    while not any("loss/train,20," in path.read_text() for path in cwd.glob("runs/*/mdn/*/*/scalars.csv")):
+        assert time.monotonic() < end
+        assert tasks[0].poll() is None, tasks[0].communicate()
+        time.sleep(0.02)
+    tasks[victim].kill()
+    status, _, err = ended(tasks, within=60)
+    return status, err
+
+
+def test_the_others_end_when_the_first_process_is_killed(tmp_path, data_root):
+    status, err = kill_in_training(tmp_path, command(data_root, tmp_path / "runs", *MDN, "limits.steps=1000"), 0)
+    assert status == [-9, 2], err
+    assert err.count("error: another process of this run was lost. The same command goes on") == 1
+    assert "Traceback" not in err
+    assert "frame #" not in err
 
 
 def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(two, tmp_path, data_root):
     arguments = command(data_root, tmp_path / "runs", *MDN)
-    tasks = start_tasks(tmp_path, arguments, arguments)
-    end = time.monotonic() + 120
-    while not any("loss/train,20," in path.read_text() for path in tmp_path.glob("runs/*/mdn/*/*/scalars.csv")):
-        assert time.monotonic() < end
-        assert tasks[0].poll() is None, tasks[0].communicate()
-        time.sleep(0.02)
-    tasks[1].kill()
-    status, _, err = ended(tasks, within=60)
+    status, err = kill_in_training(tmp_path, arguments, 1)
     assert status == [2, -9], err
     assert err.count("error: another process of this run was lost. The same command goes on") == 1
     assert "Traceback" not in err
@@ -169,12 +189,9 @@ def test_an_error_in_one_process_ends_both_with_one_line(fails, tmp_path, data_r
     assert "Traceback" not in err
 
 
-def test_a_method_that_one_process_fits_is_refused_in_one_line(tmp_path, data_root):
-    arguments = command(data_root, tmp_path / "runs", "method=random_forest")
-    arguments = [argument for argument in arguments if not argument.startswith("method.embedding")]
-    status, _, err = ended(start_tasks(tmp_path, arguments, arguments), within=90)
-    assert status == [2, 2], err
-    errors = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert errors == [
-        "error: method=random_forest is fitted by one process, and this run has 2; start it without torchrun."
-    ]
+def test_a_method_that_one_process_fits_is_refused(tmp_path):
+    overrides = ["method=random_forest", "task=linear_gaussian", "device=cpu", f"paths.runs={tmp_path}"]
+    settings = RunSettings.from_config(compose_settings("config", overrides))
+    with pytest.raises(ExobenchError, match="method=random_forest is fitted by one process, and this run has 2"):
+        run(settings, ranks=Ranks(0, 2))
+    assert not list(tmp_path.iterdir())

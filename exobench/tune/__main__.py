@@ -1,0 +1,135 @@
+"""``python -m exobench.tune method=... task=... n_trials=...``: searches for better settings of a method."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from exobench.command_line import compose_settings, settings_lines, wants_help
+from exobench.errors import ExobenchError
+from exobench.launch import is_one_of_several
+from exobench.tune.worker import WORKER, worker_number
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Searches; wrong input ends with one line on stderr and exit status 2, an interruption with 130."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if wants_help(given) or not given:
+        print(_help_text())
+        return
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    from exobench.method import FitInterrupted
+
+    try:
+        _search(given)
+    except ExobenchError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except (FitInterrupted, KeyboardInterrupt) as interrupted:
+        print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _search(given: Sequence[str]) -> None:
+    from exobench.seeds import derived_seed
+    from exobench.tune.best import write_experiment, write_summary
+    from exobench.tune.settings import TuneSettings
+    from exobench.tune.study import Board, open_study
+    from exobench.tune.trial import open_bench
+    from exobench.tune.worker import work
+
+    if is_one_of_several():
+        raise ExobenchError("a search is made of independent workers: start it without torchrun and MASTER_ADDR.")
+    settings = TuneSettings.from_config(compose_settings("tune", given))
+    bench = open_bench(settings)
+    bench.problem(settings.space.defaults)  # refuses a method that cannot run here before anything is tried
+    seed = derived_seed("tune sampler", settings.run.seed, worker_number()) % 2**32
+    study = open_study(settings, bench.folder, seed)
+    board = Board(study, settings.space, bench.folder, settings)
+    try:
+        if settings.workers > 1:
+            _run_workers(given, settings.workers, bench.device)
+        else:
+            work(bench, board)
+    finally:
+        write_summary(study, settings, bench.folder, bench.task.task_id)
+    if WORKER in os.environ:
+        return
+    if board.n_done < settings.n_trials and board.n_running:
+        log.info("%d trials are with other workers.", board.n_running)
+    path = write_experiment(study, settings, bench.folder)
+    log.info("Trials: %s", bench.folder / "trials.csv")
+    log.info("Best:   %s; run it with experiment=%s", path, settings.save_as)
+
+
+def _run_workers(given: Sequence[str], n_workers: int, device: str) -> None:
+    """Starts workers and waits for them; one that dies leaves its trial to the others."""
+    threads = max(1, len(os.sched_getaffinity(0)) // n_workers)
+    workers = {}
+    for number in range(n_workers):
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **_own_gpu(number, device), WORKER: str(number)}
+        command = [sys.executable, "-m", "exobench.tune", *given, "workers=1"]
+        workers[number] = subprocess.Popen(command, env=environment, start_new_session=True)
+
+    def pass_on(signal_number: int, frame: object) -> None:
+        for worker in workers.values():
+            worker.send_signal(signal_number)
+
+    old = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        statuses = {number: worker.wait() for number, worker in workers.items()}
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    _judge(statuses)
+
+
+def _own_gpu(number: int, device: str) -> dict[str, str]:
+    """Where there are several GPUs and none is named, workers take them in turn."""
+    import torch
+
+    if device != "cuda:0" or torch.cuda.device_count() < 2:
+        return {}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[number % torch.cuda.device_count()]}
+
+
+def _judge(statuses: dict[int, int]) -> None:
+    if 130 in statuses.values():
+        raise KeyboardInterrupt("the workers stopped.")
+    lost = [number for number, status in statuses.items() if status]
+    for number in lost:
+        status = statuses[number]
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        log.warning("worker %d %s.", number, how)
+    if len(lost) == len(statuses):
+        raise ExobenchError("no worker came to the end; the same command goes on from there.")
+
+
+def _help_text() -> str:
+    lines = [
+        "usage: python -m exobench.tune method=NAME task=NAME [KEY=VALUE ...]",
+        "",
+        "Searches for better settings of a method: each trial is a fit, scored on validation spectra it never saw.",
+        "Test spectra are not touched. The same command goes on from where it was stopped, and joins a search that is",
+        "under way; the best settings become an experiment.",
+        "",
+        "settings (KEY=VALUE), with their defaults:",
+        *(f"  {line}" for line in settings_lines("tune")),
+        "",
+        "Trials take the settings of a run as well (python -m exobench --help): budget, limits.seconds, method.KEY.",
+        "conf/tune holds the search spaces; tune=NAME takes another one.",
+        "",
+        "example: python -m exobench.tune method=npe task=hotjupiter budget=1e4 n_trials=60 workers=2",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

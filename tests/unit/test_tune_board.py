@@ -1,0 +1,167 @@
+"""Search spaces and the board: what is refused, and what becomes of trials whose workers died."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from exobench.command_line import compose_settings
+from exobench.errors import ExobenchError
+from exobench.tune.settings import TuneSettings
+from exobench.tune.space import Space, key_of, with_values
+
+optuna = pytest.importorskip("optuna", reason="needs the extra 'tune'")
+
+from exobench.tune.best import best_trials  # noqa: E402
+from exobench.tune.study import KEY, NOT_COUNTED, REASON, Board, TakenAway, open_study  # noqa: E402
+
+
+def settings_of(*overrides: str) -> TuneSettings:
+    return TuneSettings.from_config(compose_settings("tune", ["method=npe", "task=linear_gaussian", *overrides]))
+
+
+@pytest.fixture(params=["journal", "sqlite"])
+def board(request, tmp_path):
+    """A board of a study of one choice and one whole number: six sets in all."""
+    space = Space.of(
+        {
+            "a": {"kind": "choice", "values": [1, 2], "default": 1},
+            "b": {"kind": "whole", "low": 1, "high": 3, "default": 2},
+        }
+    )
+    storage = f"sqlite:///{tmp_path / 'study.db'}" if request.param == "sqlite" else None
+    settings = replace(settings_of("n_trials=6"), space=space, storage=storage)
+    return Board(open_study(settings, tmp_path, 1), space, tmp_path, settings)
+
+
+def trials(board):
+    return board.study.get_trials(deepcopy=False)
+
+
+def make_silent(board, trial):
+    os.utime(board._beats / str(trial.number), (0, 0))
+
+
+@pytest.mark.parametrize("method", ["npe", "normflow", "fmpe", "exogan"])
+def test_every_shipped_space_suggests_settings_that_its_method_takes(method):
+    from exobench.registry import build_method
+
+    config = compose_settings("tune", [f"method={method}", "task=hotjupiter"])
+    settings = TuneSettings.from_config(config)
+    assert settings.metric.name == ("crps" if method == "exogan" else "nltp")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for values in [settings.space.defaults, *(settings.space.suggest(study.ask()) for _ in range(20))]:
+        build_method(with_values(settings.run.method, values))
+
+
+def test_the_search_starts_from_the_defaults_and_tries_no_set_twice(board):
+    seen = []
+    while (taken := board.take()) is not None:
+        trial, values = taken
+        seen.append(key_of(values))
+        board.finish(trial, [float(values["b"])], {})
+    assert seen[0] == key_of({"a": 1, "b": 2})
+    assert len(seen) == len(set(seen)) == 6
+    assert board.n_done == 6
+
+
+def test_a_dead_workers_trial_is_tried_again_once_and_then_counted_as_failed(board):
+    first, values = board.take()
+    make_silent(board, first)
+    second, again = board.take()
+    assert again == values
+    assert trials(board)[first.number].state.name == "FAIL"
+    assert NOT_COUNTED in trials(board)[first.number].user_attrs
+    assert board.n_done == 0
+    make_silent(board, second)
+    _, other = board.take()
+    assert other != values
+    assert trials(board)[second.number].user_attrs[REASON] == "its worker died, try 2 of 2"
+    assert board.n_done == 1
+
+
+def test_a_worker_that_was_only_slow_loses_its_trial(board):
+    slow, _ = board.take()
+    make_silent(board, slow)
+    board.take()
+    with pytest.raises(TakenAway):
+        board.finish(slow, [1.0], {})
+
+
+def test_a_live_trial_is_left_alone_and_counts_towards_the_number(board):
+    taken = [board.take() for _ in range(7)]
+    assert taken[6] is None
+    assert len({trial.user_attrs[KEY] for trial, _ in taken[:6]}) == 6
+    assert board.n_running == 6
+
+
+def test_a_trial_handed_back_is_next_and_not_counted_as_a_try(board):
+    trial, values = board.take()
+    board.hand_back(trial, values)
+    again, same = board.take()
+    assert same == values
+    make_silent(board, again)
+    assert board.take()[1] == values  # its one more try is still there
+
+
+def test_a_search_that_only_fails_is_given_up(board):
+    for _ in range(3):
+        assert not board.only_failures()
+        trial, _ = board.take()
+        board.fail(trial, "no memory")
+    assert board.only_failures()
+    assert trials(board)[0].user_attrs[REASON] == "no memory"
+
+
+def test_two_objectives_have_a_front_with_the_best_first(tmp_path):
+    settings = settings_of("objective=hit_rate_10", "second=training_seconds")
+    assert settings.directions == ["maximize", "minimize"]
+    assert not settings.prune
+    study = open_study(settings, tmp_path, 1)
+    for values in ([0.5, 1.0], [0.9, 9.0], [0.4, 2.0], [0.7, 3.0]):
+        study.tell(study.ask(), values)
+    assert [trial.values for trial in best_trials(study, settings)] == [[0.9, 9.0], [0.7, 3.0], [0.5, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["method=hmc"], "method=hmc has no search space"),
+        (["objective=coverage_68"], "better in neither direction"),
+        (["objective=nltpp"], "nltpp"),
+        (["second=price"], "training_seconds"),
+        (["n_trials=0"], "n_trials=0"),
+        (["stale_seconds=5"], "at least three times"),
+        (["save_as=../x"], "save_as=../x"),
+        (["n_score=6000"], "n_score=6000"),
+        (["n_trial=3"], "n_trials"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(overrides, named):
+    with pytest.raises(ExobenchError, match=named):
+        settings_of(*overrides)
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ({"kind": "number"}, "kind: whole, real, choice"),
+        ({"kind": "whole", "low": 1, "high": 3}, "default=None"),
+        ({"kind": "whole", "low": 3, "high": 1, "default": 2}, "low < high"),
+        ({"kind": "real", "low": 0.0, "high": 1.0, "log": True, "default": 0.5}, "low > 0"),
+        ({"kind": "choice", "values": [1], "default": 1}, "two different values"),
+        ({"kind": "choice", "values": [1, 2], "default": 1, "low": 1}, "low"),
+    ],
+)
+def test_wrong_spaces_are_refused_by_name(entry, named):
+    with pytest.raises(ExobenchError, match=named):
+        Space.of({"a": entry})
+
+
+def test_the_study_depends_on_what_moves_its_values_and_on_nothing_else():
+    name = settings_of().study_name("t")
+    assert settings_of("n_trials=7", "workers=3", "stale_seconds=500").study_name("t") == name
+    others = [settings_of("budget=1e4"), settings_of("limits.seconds=5"), settings_of("second=training_seconds")]
+    assert len({name, *(other.study_name("t") for other in others)}) == 4
