@@ -1,4 +1,4 @@
-"""Finished runs beside reference posteriors: exact draws, or the draws of another run.
+"""Reference posteriors: those that tasks publish, the limit that they set, and finished runs beside both.
 
-``python -m exobench.reference RUN --reference exact`` is the command.
+``python -m exobench.reference --help`` names the commands.
 """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
     from exobench.results import RunRecord
 
 HELP = """usage: python -m exobench.reference RUN [RUN ...] [KEY=VALUE ...]
+       python -m exobench.reference make task=NAME ...    makes the posteriors that a task publishes (make --help)
+       python -m exobench.reference plots task=NAME ...   pictures of its five named observations (plots --help)
+       python -m exobench.reference exact task=NAME ...   makes the limit, the record "exact" (exact --help)
+       python -m exobench.reference gap RUN ...           how far finished runs are from the limit (gap --help)
 
 Compares the stored draws of finished runs with reference posteriors of the same spectra: classifier two-sample test
 (C2ST), marginal Jensen-Shannon divergence, 1000 (1 - KS) and the evidence's z-scores, each beside its floor, reference
 against reference. RUN is a run's folder or any folder above some. Prints a table and writes comparison.json.
 
 settings, with their defaults:
-  reference=exact    exact: the closed form of the task; or the folder of a run, such as a nested sampler's
+  reference=exact    exact: the closed form of the task; task: the posteriors that it publishes; or the folder of a run
   n_obs=25           test spectra, from the first one on
   n_draws=5000       draws of each side; a run needs as many (n_draws=5000 when it was made)
   classifier=hgb     hgb: gradient boosting; mlp: sbibm's network, to compare with its literature (a minute a spectrum)
@@ -62,6 +67,9 @@ class Request:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compares; wrong input ends with one line on stderr and exit status 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        _command(COMMANDS[given[0]], given[1:])
+        return
     if not given or any(argument in ("-h", "--help") for argument in given):
         print(HELP, end="")
         return
@@ -70,6 +78,91 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ExobenchError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def _command(command: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
+    from exobench.method import FitInterrupted
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        command(given)
+    except FitInterrupted as interrupted:
+        print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("stopped. The same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+    except ExobenchError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _make(given: Sequence[str]) -> None:
+    from exobench.reference import make
+    from exobench.reference.published_table import published_table
+
+    if not given or any(argument in ("-h", "--help") for argument in given):
+        print(make.HELP, end="")
+        return
+    published, path = make.make(given)
+    print(published_table(published))
+    print(f"Reference posteriors: {path} ({path.stat().st_size / 1e6:.2f} MB)")
+
+
+def _exact(given: Sequence[str]) -> None:
+    from exobench.reference import exact_row
+
+    if not given or any(argument in ("-h", "--help") for argument in given):
+        print(exact_row.HELP, end="")
+        return
+    record = exact_row.exact_row(given)
+    print(exact_row.limit_table(record))
+    print(f"Record: {record.folder}")
+
+
+def _gap(given: Sequence[str]) -> None:
+    from exobench.files import write_atomically
+    from exobench.reference import gap
+    from exobench.reference.request import sort_arguments
+    from exobench.results import read_record
+
+    if not given or any(argument in ("-h", "--help") for argument in given):
+        print(gap.HELP, end="")
+        return
+    folders = [Path(argument) for argument in given if Path(argument).is_dir()]
+    defaults = {"exact": "", "n_obs": "", "out": "gap.json", "paths.runs": ""}
+    arguments = sort_arguments([argument for argument in given if not Path(argument).is_dir()], defaults, ())
+    if arguments.shared:
+        raise unknown_name("setting", arguments.shared[0].partition("=")[0], defaults)
+    n_obs = arguments.whole("n_obs", 2) if arguments.own["n_obs"] else None
+    documents = []
+    for record in _records(folders):
+        runs = Places.resolve(runs=arguments.own["paths.runs"] or None).runs
+        own = arguments.own["exact"]
+        exact = read_record(Path(own)) if own else gap.find_exact(runs, record["task_id"])
+        if record["method"] == exact["method"]:
+            continue
+        found = gap.gaps(record, exact, n_obs)
+        documents.append(gap.gap_document(record, exact, found))
+        print(gap.gap_table(record, found, [parameter["name"] for parameter in exact["parameters"]]))
+    if not documents:
+        raise ExobenchError("name the folder of a finished run, such as runs/hotjupiter/npe (gap --help shows all).")
+    out = Path(arguments.own["out"])
+    write_atomically(out, (json.dumps({"gaps": documents}, indent=1, allow_nan=False) + "\n").encode())
+    print(f"Every gap: {out}")
+
+
+def _plots(given: Sequence[str]) -> None:
+    from exobench.reference import plots
+
+    if not given or any(argument in ("-h", "--help") for argument in given):
+        print(plots.HELP, end="")
+        return
+    for path in plots.plots(given):
+        print(path)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"make": _make, "exact": _exact, "gap": _gap, "plots": _plots}
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -144,10 +237,13 @@ def _compare(record: RunRecord, request: Request) -> dict[str, Any]:
 
 
 def _reference(record: RunRecord, request: Request, n_draws: int) -> StoredDraws:
-    from exobench.reference.spectra import EXACT, exact_draws, stored_draws
+    from exobench.reference.published import load_published
+    from exobench.reference.spectra import EXACT, PUBLISHED, exact_draws, stored_draws
     from exobench.results import read_record
 
     n_obs = request.whole("n_obs")
+    if request.values["reference"] == PUBLISHED:
+        return load_published(record["task"], record["task_id"]).stored_draws(n_obs)
     if request.values["reference"] == EXACT:
         data = Places.resolve(data=request.values["paths.data"] or None).data
         return exact_draws(record, n_obs, data, 2 * n_draws)

@@ -19,7 +19,7 @@ from exobench.task import TaskRequest
 
 Array = NDArray[np.float64]
 
-EXACT = "exact"
+EXACT, PUBLISHED = "exact", "task"
 VALUE, ERROR = "log_evidence", "log_evidence_error"
 
 

@@ -46,7 +46,9 @@ def test_plugins_do_not_import_each_other(package, folder):
 def test_metrics_and_report_see_arrays_and_records_only():
     for path in modules("exobench/metrics"):
         wrong = [n for n in imported(path) if n.startswith("exobench.") and not n.startswith("exobench.metrics")]
-        assert set(wrong) <= {"exobench.errors"}, f"{path} imports {wrong}"
+        # python -m exobench.metrics starts a command that reads files; the scores themselves read none.
+        allowed = {"exobench.score_files"} if path.name == "__main__.py" else {"exobench.errors"}
+        assert set(wrong) <= allowed, f"{path} imports {wrong}"
     for path in modules("exobench/report"):
         forbidden = {"exobench.method", "exobench.registry", "exobench.runner", "exobench.task", "torch"}
         assert not forbidden & set(imported(path)), f"{path} imports {forbidden & set(imported(path))}"

@@ -1,0 +1,302 @@
+"""The row "exact": how well any method can do on a task's test spectra, from draws of their exact posteriors."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exobench.data.source import TestSpectra
+from exobench.errors import ExobenchError
+from exobench.files import folder_lock
+from exobench.metrics.aggregate import aggregate, resample_counts
+from exobench.metrics.calibration import calibration_verdict
+from exobench.metrics.inputs import ScoringInputs
+from exobench.metrics.per_spectrum import MIN_ESS, per_spectrum
+from exobench.metrics.resampling import draw_weights, effective_size
+from exobench.metrics.score import METRICS_VERSION
+from exobench.metrics.statistics import average
+from exobench.metrics.tarp import reference_points
+from exobench.provenance import code_version, hardware, package_versions
+from exobench.reference.expected import BEST, MEDIANS, PERCENTS, limit_of
+from exobench.reference.request import asked_run, settings_of_record, sort_arguments
+from exobench.reference.rows import sample_rows, spectra_of
+from exobench.reference.spectra import SpectrumDraws, stored_draws
+from exobench.reference.table import LARGEST_K, PSIS_K
+from exobench.registry import build_task
+from exobench.results import DRAWS, SCORES, RunRecord, write_arrays, write_record
+from exobench.runner import run
+from exobench.seeds import rng_for, stable_hash
+from exobench.settings import RunSettings
+from exobench.task import Task
+
+Array = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+METHOD = "exact"
+LIMIT = "limit.h5"
+"""Expected scores of every spectrum, in unit-cube coordinates; see `exobench.reference.expected.limit_of`."""
+
+HELP = """usage: python -m exobench.reference exact task=NAME [KEY=VALUE ...]
+
+The limit: what the exact posterior of every test spectrum scores. Draws are those of importance sampling, and of a
+nested sampler wherever their Pareto k exceeds 0.7 or their effective sample size is below 200. Scores are expectations
+under the posterior itself, without the noise of the truths: of the posterior median, and of the best point or window
+there is. Writes a record "exact" among the task's runs, where the page finds it, with draws.h5, scores.h5 and limit.h5.
+Finished runs are used, and each nested posterior is kept: the same command goes on from there.
+
+settings, with their defaults:
+  importance=importance  a method with weighted draws, or the folder of its finished run
+  fallback=nested        a sampler for the spectra that it cannot do, or the folder of its finished run
+  n_test=100             test spectra, from the first one on
+  n_draws=2000           draws of a spectrum by importance sampling
+  fallback.n_draws=2000  by the fallback
+  workers=1              processes of the fallback
+
+  importance.KEY=VALUE   any setting of its run, such as importance.limits.seconds=1700
+  fallback.KEY=VALUE     of the fallback's, such as fallback.method.n_live=1000
+  KEY=VALUE              of both, such as paths.runs=... or task.noise_ppm=50
+"""
+
+DEFAULTS = {"importance": "importance", "fallback": "nested", "n_test": "100", "n_draws": "2000", "workers": "1"}
+
+SOURCES = ("importance", "fallback")
+LEVEL = 0.95
+"""Of bootstrap intervals."""
+N_BOOTSTRAP = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class ExactDraws:
+    """Draws of the exact posteriors of the first test spectra.
+
+    Attributes:
+        draws: of each spectrum.
+        source: 0 for importance sampling, 1 for the fallback, (obs,).
+        ess: effective sample size of the draws, (obs,).
+    """
+
+    draws: tuple[SpectrumDraws, ...]
+    source: Array
+    ess: Array
+
+
+def exact_row(given: Sequence[str]) -> RunRecord:
+    """Makes the record; see `HELP`.
+
+    Raises:
+        ExobenchError: for any setting that is wrong, or a fallback that did not converge to enough draws.
+    """
+    arguments = sort_arguments(given, DEFAULTS, SOURCES)
+    n_test, n_draws = arguments.whole("n_test", 2), arguments.whole("n_draws", MIN_ESS)
+    workers = arguments.whole("workers", 1)
+    base = [*arguments.shared, f"n_test={n_test}", f"n_draws={n_draws}"]
+    asked = asked_run(arguments.own["importance"], _once([*base, *arguments.parts["importance"]]))
+    record = run(asked) if isinstance(asked, RunSettings) else asked
+    places = [o for o in arguments.shared if o.partition("=")[0].split(".")[0] in ("paths", "opacities", "device")]
+    settings = asked if isinstance(asked, RunSettings) else settings_of_record(asked, places)
+    wanted = asked_run(arguments.own["fallback"], _once([*base, *arguments.parts["fallback"]]))
+    fallback = wanted if isinstance(wanted, RunSettings) else settings_of_record(wanted, places)
+    finished = None if isinstance(wanted, RunSettings) else wanted
+    task = build_task(settings.task, settings.request)
+    for other in (record, *([finished] if finished else [])):
+        if other["task_id"] != task.task_id:
+            raise ExobenchError(f"{other.folder} is of task_id {other['task_id']}; this task has {task.task_id}.")
+    fallback = replace(fallback, task=settings.task, request=settings.request)
+    found = _collect(record, fallback, finished, n_test, workers)
+    test = spectra_of(replace(settings, n_test=n_test), task)
+    return _write(task, test, found, record, settings, fallback, n_test)
+
+
+def _once(overrides: Sequence[str]) -> list[str]:
+    return list({override.partition("=")[0]: override for override in overrides}.values())
+
+
+def _collect(
+    record: RunRecord, fallback: RunSettings, finished: RunRecord | None, n_test: int, workers: int
+) -> ExactDraws:
+    stored = stored_draws(record, n_test)
+    if len(stored.theta) < n_test:
+        raise ExobenchError(
+            f"{record.folder} holds draws of {len(stored.theta)} spectra; n_test={n_test} asks for more."
+        )
+    draws = [stored.spectrum(row).finite() for row in range(n_test)]
+    ess = np.array([_ess(each) for each in draws])
+    k = stored.diagnostics.get(PSIS_K, np.zeros(n_test))
+    weak = [row for row in range(n_test) if not (ess[row] >= MIN_ESS and k[row] <= LARGEST_K)]
+    log.info("%d of %d spectra go to %s", len(weak), n_test, fallback.method["name"])
+    source = np.zeros(n_test)
+    source[weak] = 1.0
+    there = stored_draws(finished, n_test) if finished else None
+    n_there = 0 if there is None else len(there.theta)
+    drawn = sample_rows(fallback, [row for row in weak if row >= n_there], workers=workers)
+    for row in weak:
+        if there is not None and row < n_there:
+            draws[row] = there.spectrum(row).finite()
+        else:
+            draws[row] = SpectrumDraws(drawn[row].theta, drawn[row].log_weight).finite()
+        ess[row] = _ess(draws[row])
+    few = [row for row in range(n_test) if ess[row] < MIN_ESS]
+    if few:
+        raise ExobenchError(f"spectra {few} have effective sample sizes below {MIN_ESS}; raise fallback.n_draws.")
+    return ExactDraws(tuple(draws), source, ess)
+
+
+def _ess(draws: SpectrumDraws) -> float:
+    if len(draws.theta) < 2:
+        return 0.0
+    # Points that come twice in equal-weight draws count once.
+    worth = effective_size(draw_weights(draws.theta, draws.log_weight))
+    return min(worth, float(len(np.unique(draws.theta, axis=0))))
+
+
+def limits(task: Task, found: ExactDraws) -> dict[str, Array]:
+    """Expected scores of every spectrum, (obs,) or (obs, param), in unit-cube coordinates."""
+    space = task.parameters
+    rows = []
+    for row, draws in enumerate(found.draws):
+        u = (draws.theta - space.low) / (space.high - space.low)
+        weight = draw_weights(draws.theta, draws.log_weight)
+        rows.append(limit_of(u, weight, rng_for(task.task_id, METHOD, row)))
+    return {name: np.stack([each[name] for each in rows]) for name in rows[0]}
+
+
+def limit_scores(per_row: Mapping[str, Array], names: Sequence[str], seed: int = 0) -> list[dict[str, Any]]:
+    """Expected scores averaged over spectra, with bootstrap intervals over spectra.
+
+    Returns:
+        One entry for each score and parameter (None for joint ones): ``metric``, ``of`` (``"posterior"``, ``"median"``,
+        ``"best"`` or ``"best_held_out"``), ``parameter``, ``value``, ``standard_error``, ``low`` and ``high`` of the
+        95 % interval. Errors are in units of the prior's range, and skill is 1 - mse over the prior's variance.
+    """
+    entries: list[dict[str, Any]] = []
+    wanted: list[tuple[str, str, Array]] = [("energy_score", "posterior", per_row["energy_score"][:, None])]
+    wanted.append(("crps", "posterior", per_row["crps"]))
+    for of in (MEDIANS, BEST):
+        # The variance of a uniform prior is 1/12 of its range squared.
+        wanted.append(("skill", of, 1.0 - 12.0 * per_row[f"squared_error_{of}"]))
+    for percent in PERCENTS:
+        for of in (MEDIANS, BEST, f"{BEST}_held_out"):
+            wanted.append((f"hit_rate_{percent}", of, per_row[f"hit_rate_{percent}_{of}"]))
+    for metric, of, values in wanted:
+        resampled = np.concatenate([average(values, c) for c in resample_counts(len(values), N_BOOTSTRAP, seed)])
+        tails = np.quantile(resampled, [0.5 * (1.0 - LEVEL), 0.5 * (1.0 + LEVEL)], axis=0)
+        for column, parameter in enumerate(names if values.shape[1] > 1 or metric != "energy_score" else (None,)):
+            entries.append(
+                {
+                    "metric": metric,
+                    "of": of,
+                    "parameter": parameter,
+                    "value": float(values[:, column].mean()),
+                    "standard_error": float(resampled[:, column].std(ddof=1)),
+                    "low": float(tails[0, column]),
+                    "high": float(tails[1, column]),
+                }
+            )
+    return entries
+
+
+def _write(
+    task: Task,
+    test: TestSpectra,
+    found: ExactDraws,
+    record: RunRecord,
+    settings: RunSettings,
+    fallback: RunSettings,
+    n_test: int,
+) -> RunRecord:
+    # What importance sampling was made with decides the row; only the fallback's settings come on top.
+    config = {**record["config"], "n_test": n_test, "method": {"name": METHOD, "importance": settings.method}}
+    config["method"]["fallback"] = {**fallback.method, "n_draws": fallback.n_draws}
+    key = stable_hash({"task_id": task.task_id, **config})
+    folder = settings.places.runs / task.name / METHOD / key / str(settings.seed)
+    per_row = limits(task, found)
+    theta, log_weight = _padded(found.draws)
+    with folder_lock(folder):
+        write_arrays(folder / DRAWS, {"theta": theta, "theta_true": test.theta_true, "log_weight": log_weight})
+        write_arrays(folder / LIMIT, {**per_row, "source": found.source, "ess": found.ess})
+        inherited = ("task", "task_id", "task_description", "parameters", "budget", "n_train", "n_validation")
+        return write_record(
+            folder,
+            {
+                **{name: record[name] for name in inherited},
+                "metrics_version": METRICS_VERSION,
+                "method": METHOD,
+                "status": "ok",
+                "capabilities": record["capabilities"],
+                "track": "likelihood-using",
+                "seed": settings.seed,
+                "n_test": n_test,
+                "n_draws": theta.shape[1],
+                "config": config,
+                "config_hash": key,
+                "versions": {**code_version(), **package_versions()},
+                "hardware": hardware("cpu"),
+                "cost": record.content.get("cost"),
+                **_realised(task, test, theta, log_weight, folder),
+                "limit": {
+                    "scores": limit_scores(per_row, task.parameters.names),
+                    "n_by_source": {name: int(np.sum(found.source == k)) for k, name in enumerate(SOURCES)},
+                    "smallest_ess": float(found.ess.min()),
+                    "importance_run": str(record.folder.name and "/".join(record.folder.absolute().parts[-4:])),
+                },
+            },
+        )
+
+
+def _padded(draws: Sequence[SpectrumDraws]) -> tuple[Array, Array]:
+    """Draws (obs, draw, param), float32, and weights (obs, draw) with zero weight for what fills up the rows."""
+    most = max(len(each.theta) for each in draws)
+    theta: NDArray[Any] = np.empty((len(draws), most, draws[0].theta.shape[1]), np.float32)
+    log_weight = np.full((len(draws), most), -np.inf)
+    for row, each in enumerate(draws):
+        n = len(each.theta)
+        theta[row, :n], theta[row, n:] = each.theta, each.theta[0]
+        log_weight[row, :n] = 0.0 if each.log_weight is None else each.log_weight
+    return theta, log_weight
+
+
+def _realised(task: Task, test: TestSpectra, theta: Array, log_weight: Array, folder: Any) -> dict[str, Any]:
+    """The same scores that every run has, against the truths, so that the row can stand in the same tables."""
+    space = task.parameters
+    points = None if len(test.x) < 10 else reference_points(test.x, test.theta_true, space.low, space.high)
+    inputs = ScoringInputs(
+        names=space.names,
+        units=tuple(parameter.unit for parameter in space.parameters),
+        low=space.low,
+        high=space.high,
+        theta_true=test.theta_true,
+        theta=theta,
+        log_weight=log_weight,
+        prior_log_prob=task.prior.log_prob(test.theta_true),
+        reference_point=points,
+    )
+    table = per_spectrum(inputs, rng_for(task.task_id, METHOD, "score"))
+    write_arrays(folder / SCORES, table, {"task_id": task.task_id})
+    verdict = calibration_verdict(table["rank"], space.names)
+    return {
+        "scores": [score.to_dict() for score in aggregate(table, space.names, space.low, space.high)],
+        "calibration": asdict(verdict),
+    }
+
+
+def limit_table(record: RunRecord) -> str:
+    """Expected scores of the exact posterior as a table: one line a score, one column a parameter."""
+    limit = record["limit"]
+    entries: dict[tuple[str, str], dict[str | None, dict[str, float]]] = {}
+    for entry in limit["scores"]:
+        entries.setdefault((entry["metric"], entry["of"]), {})[entry["parameter"]] = entry
+    names = [parameter["name"] for parameter in record["parameters"]]
+    lines = [["score", "of", *names]]
+    for (metric, of), cells in entries.items():
+        shown = [cells[None]] if None in cells else [cells[name] for name in names]
+        lines.append([metric, of, *(f"{cell['value']:.4f} +- {cell['standard_error']:.4f}" for cell in shown)])
+    widths = [max(len(line[k]) for line in lines if k < len(line)) for k in range(len(lines[0]))]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)).rstrip() for line in lines]
+    text.append(f"{record['n_test']} spectra: {json.dumps(limit['n_by_source'])}")
+    return "\n".join(text)
