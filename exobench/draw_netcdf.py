@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 
 SAMPLE_DIMS = ("chain", "draw")
 _OPTIONAL = ("log_weight", "log_prob")
+_OF_TRUTH = "log_prob_true"
 
 
 def read_netcdf(files: Sequence[Path], box: PriorBox, truths: Path | None) -> dict[str, Array]:
@@ -29,7 +30,8 @@ def read_netcdf(files: Sequence[Path], box: PriorBox, truths: Path | None) -> di
 
     Returns:
         ``theta`` (obs, draw, param), ``theta_true`` (obs, param), and where they are there ``log_weight`` and
-        ``log_prob`` (obs, draw). A spectrum with fewer draws than others is filled up with draws of weight zero.
+        ``log_prob`` (obs, draw), and ``log_prob_true`` (obs,) of the group constant_data. A spectrum with fewer draws
+        than others is filled up with draws of weight zero.
 
     Raises:
         ExobenchError: if a file cannot be read, lacks a parameter, or has more axes than these.
@@ -62,6 +64,8 @@ def _read_one(path: Path, box: PriorBox, *, with_truth: bool) -> dict[str, Array
                 found[name] = _samples(groups[group][name], path)
     if with_truth:
         found["theta_true"] = _truth(groups.get("constant_data"), box, path)
+    if _OF_TRUTH in groups.get("constant_data", {}):
+        found[_OF_TRUTH] = np.asarray(groups["constant_data"][_OF_TRUTH].values, dtype=np.float64).reshape(-1)
     return found
 
 
@@ -69,7 +73,10 @@ def _theta(posterior: Any, box: PriorBox, path: Path) -> Array:
     """Draws, (obs, draw, param)."""
     missing = [name for name in box.names if name not in posterior]
     if not missing:
-        return np.stack([_samples(posterior[name], path) for name in box.names], axis=-1)
+        samples = [_samples(posterior[name], path) for name in box.names]
+        if len({each.shape for each in samples}) > 1:
+            raise ExobenchError(f"{path}: the parameters' variables in the group posterior differ in their axes.")
+        return np.stack(samples, axis=-1)
     if "theta" not in posterior:
         raise ExobenchError(f"{path}: the group posterior has no variable {', '.join(missing)}.")
     theta = posterior["theta"]
@@ -118,6 +125,8 @@ def _joined(parts: Sequence[dict[str, Array]]) -> dict[str, Array]:
         for name, values in found.items():
             if name == "theta_true":
                 values.append(part[name])
+            elif name == _OF_TRUTH:
+                values.append(part.get(name, np.full(shape[0], np.nan)))
             elif name == "theta":
                 values.append(np.concatenate([part[name], np.repeat(part[name][:, :1], n_more, axis=1)], axis=1))
             elif name == "log_weight":

@@ -129,7 +129,7 @@ def _run(request: ScoreRequest) -> None:
         **_facts(draws),
         "calibration": asdict(verdict),
         "scores": [score.to_dict() for score in scores],
-        "regions": _regions(draws, arrays, seed),
+        "regions": _regions(draws, arrays, n_bootstrap, seed),
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def _facts(draws: DrawSet) -> dict[str, Any]:
     }
 
 
-def _regions(draws: DrawSet, arrays: dict[str, NDArray[Any]], seed: int) -> list[dict[str, object]]:
+def _regions(draws: DrawSet, arrays: dict[str, NDArray[Any]], n_bootstrap: int, seed: int) -> list[dict[str, object]]:
     """Scores by region; empty for so few spectra that a fifth of them says nothing."""
     from exobench.metrics.catalogue import find_metric
     from exobench.metrics.regions import scores_by_region
@@ -163,7 +163,9 @@ def _regions(draws: DrawSet, arrays: dict[str, NDArray[Any]], seed: int) -> list
     if inputs.n_obs < FEWEST_FOR_REGIONS:
         return []
     metrics = [find_metric(name) for name in REGION_METRICS]
-    found = scores_by_region(arrays, inputs.names, inputs.low, inputs.high, metrics=metrics, seed=seed)
+    found = scores_by_region(
+        arrays, inputs.names, inputs.low, inputs.high, metrics=metrics, n_bootstrap=n_bootstrap, seed=seed
+    )
     return [_finite(row.to_dict()) for row in found]
 
 

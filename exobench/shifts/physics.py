@@ -169,8 +169,6 @@ class OtherFlavour(PhysicsShift):
 class RealTables(PhysicsShift):
     """Opacities of files in place of the embedded band model; the folder is given on the command line."""
 
-    needs_opacities: ClassVar[bool] = True
-
     def refuse(self, base: Unshifted) -> str | None:
         """No atmosphere, one of files already, or no folder."""
         reason = super().refuse(base)
@@ -184,8 +182,14 @@ class RealTables(PhysicsShift):
         """The task's recipe with the folder."""
         return replace(recipe, opacities_path=base.opacities_path).build(), base.test.theta_true
 
+    def opacity_hash(self, base: Unshifted) -> str | None:
+        """See `Shift.opacity_hash`; None where the shift is refused."""
+        if self.refuse(base) is not None:
+            return None
+        return str(replace(_recipe(base), opacities_path=base.opacities_path).describe()["opacity_hash"])
+
     def describe(self) -> dict[str, object]:
-        """The kind alone; the record has the folder beside it."""
+        """The kind alone; the record has the hash of the opacities beside it."""
         return {}
 
 

@@ -88,10 +88,13 @@ class ShiftedSpectra:
     def __init__(self, named: NamedShift, base: Unshifted) -> None:
         self.named, self.base = named, base
 
-    @property
-    def opacities(self) -> str | None:
-        """The folder that the shift rests on, None for a shift that needs none."""
-        return self.base.opacities_path if self.named.shift.needs_opacities else None
+    @cached_property
+    def opacity_hash(self) -> str | None:
+        """Of the numbers of the user's opacities, None for a shift that rests on none, or where they are unreadable."""
+        try:
+            return self.named.shift.opacity_hash(self.base)
+        except ExobenchError:
+            return None  # the reason is that of ``made``
 
     @cached_property
     def made(self) -> TestSpectra | str:
@@ -104,7 +107,7 @@ class ShiftedSpectra:
 
 
 def score_shift(run: FinishedRun, spectra: ShiftedSpectra, settings: ShiftSettings) -> Content:
-    """Scores a finished run under a shift, or reads the finished record of the same.
+    """Scores a finished run under a shift, or reads the finished record of the same, if it has the draws asked for.
 
     The unshifted spectra must have been scored before, for the comparison with them.
 
@@ -121,7 +124,9 @@ def score_shift(run: FinishedRun, spectra: ShiftedSpectra, settings: ShiftSettin
     folder = shift_folder(run.record.folder, spectra.named.name)
     with folder_lock(folder):
         finished = None if settings.rerun else find_shift_record(folder, key)
-        if finished is not None:
+        lacks_draws = settings.keep_draws and not (folder / DRAWS).exists()
+        # A reason why there are no scores is found again at no cost, and may have gone.
+        if finished is not None and finished["status"] == "ok" and not lacks_draws:
             return finished
         return write_shift_record(folder, _Scoring(run, spectra, settings, key, folder).content())
 
@@ -131,7 +136,7 @@ def shift_key(run: FinishedRun, spectra: ShiftedSpectra, settings: ShiftSettings
     return stable_hash(
         {
             "shift": spectra.named.describe(),
-            "opacities": spectra.opacities,
+            "opacity_hash": spectra.opacity_hash,
             "task_id": run.task.task_id,
             "run": [run.record["config_hash"], run.record["seed"]],
             "n_test": settings.n_test,
@@ -196,7 +201,7 @@ class _Scoring:
             "shift_key": self.key,
             "metrics_version": METRICS_VERSION,
             "shift": named.describe(),
-            "opacities": self.spectra.opacities,
+            "opacity_hash": self.spectra.opacity_hash,
             "summary": named.summary,
             "source": named.source,
             "compared_with": {"posterior": named.shift.exact, "is_right_for_these_spectra": named.shift.exact_is_right},

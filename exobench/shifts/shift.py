@@ -51,8 +51,6 @@ class Shift(abc.ABC):
 
     misses_bins: ClassVar[bool] = False
     """Whether bins go missing that the task's spectra have."""
-    needs_opacities: ClassVar[bool] = False
-    """Whether it rests on the folder of opacities that the user gives."""
     exact: ClassVar[str] = "the likelihood of the task at the told sigma"
     """Which posterior a comparison with an exact one takes."""
     exact_is_right: ClassVar[bool] = False
@@ -60,6 +58,15 @@ class Shift(abc.ABC):
 
     def refuse(self, base: Unshifted) -> str | None:
         """Why the shift makes no sense here, or None."""
+        del base
+        return None
+
+    def opacity_hash(self, base: Unshifted) -> str | None:
+        """Hash of the numbers of the user's opacities; None for a shift that does not rest on them.
+
+        Raises:
+            ExobenchError: if they cannot be read.
+        """
         del base
         return None
 

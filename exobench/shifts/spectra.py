@@ -37,7 +37,7 @@ def shifted(named: NamedShift, base: Unshifted) -> TestSpectra | str:
     """The spectra of a shift, or the reason why there are none.
 
     This is what an exact row of a shift rests on: draws of the posterior that ``named.shift.exact`` names, of these
-    spectra under the task's own problem, scored by `exobench.evaluation.score_draws`.
+    spectra under the task's own problem, scored by `exobench.shifts.scoring.score`.
     """
     reason = named.shift.refuse(base)
     return named.shift.apply(base) if reason is None else reason

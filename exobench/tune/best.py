@@ -7,11 +7,15 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from exobench.data.choice import DataChoice
 from exobench.errors import ExobenchError
 from exobench.files import write_atomically
+from exobench.settings import RunSettings
+from exobench.task import TaskRequest
 from exobench.tune.settings import TuneSettings
 from exobench.tune.space import with_values
 from exobench.tune.study import NOT_COUNTED, REASON, locked
@@ -22,7 +26,7 @@ _FACTS = ("standard_error", "training_seconds", "seconds_per_posterior", "n_para
 
 def write_summary(study: Any, settings: TuneSettings, folder: Path, task_id: str) -> None:
     """Writes ``study.json`` and ``trials.csv`` anew; any worker may, and a reader sees whole files."""
-    trials = [_row(trial) for trial in study.get_trials(deepcopy=False)]
+    trials = [_row(trial, settings.loss_sign) for trial in study.get_trials(deepcopy=False)]
     content = {
         "task": settings.run.task["name"],
         "task_id": task_id,
@@ -75,12 +79,14 @@ def write_experiment(study: Any, settings: TuneSettings, folder: Path) -> Path:
     error = trial.user_attrs["standard_error"]
     about = f"{settings.metric.name} {trial.values[0]:.5g}" + ("" if error is None else f" ± {error:.2g}")
     n_done = sum(t.state.is_finished() and NOT_COUNTED not in t.user_attrs for t in study.get_trials(deepcopy=False))
+    groups = {"method": run.method["name"], "task": run.task["name"], "data": run.data.name}
     content = {
-        "defaults": [{"override /method": run.method["name"]}, {"override /task": run.task["name"]}],
+        "defaults": [{f"override /{group}": name} for group, name in groups.items()],
         "budget": run.budget,
         "limits": {"steps": run.steps, "seconds": run.seconds},
         "method": with_values(run.method, trial.params),
         "task": dict(run.task),
+        **_spectra(run),
     }
     text = (
         "# @package _global_\n"
@@ -93,12 +99,25 @@ def write_experiment(study: Any, settings: TuneSettings, folder: Path) -> Path:
     return path
 
 
+def _spectra(run: RunSettings) -> dict[str, Any]:
+    """Settings of the spectra that differ from their defaults; without them the experiment would take others."""
+    usual, request = TaskRequest(), run.request
+    data = {key: value for key, value in asdict(run.data).items() if value != getattr(DataChoice(), key)}
+    opacities = {"path": request.opacities_path, "average": request.opacities_average}
+    found: dict[str, Any] = {"data": {key: value for key, value in data.items() if key != "name"}}
+    if request.simulator != usual.simulator:
+        found["simulator"] = request.simulator
+    if opacities != {"path": usual.opacities_path, "average": usual.opacities_average}:
+        found["opacities"] = opacities
+    return {key: value for key, value in found.items() if value}
+
+
 def _names(settings: TuneSettings) -> list[str]:
     return [settings.metric.name, *([] if settings.second is None else [settings.second])]
 
 
-def _row(trial: Any) -> dict[str, Any]:
-    curve = {str(step): loss for step, loss in trial.intermediate_values.items() if math.isfinite(loss)}
+def _row(trial: Any, loss_sign: float) -> dict[str, Any]:
+    curve = {str(step): loss_sign * loss for step, loss in trial.intermediate_values.items() if math.isfinite(loss)}
     return {
         "trial": trial.number,
         "state": trial.state.name.lower(),

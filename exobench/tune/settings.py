@@ -109,6 +109,11 @@ class TuneSettings:
         first = "maximize" if self.metric.higher_is_better else "minimize"
         return [first] if self.second is None else [first, "minimize"]
 
+    @property
+    def loss_sign(self) -> float:
+        """Of validation losses in the study: its pruner keeps what the first objective's direction calls better."""
+        return -1.0 if self.metric.higher_is_better else 1.0
+
     def study_name(self, task_id: str) -> str:
         """What the search is known by: all that its values depend on."""
         run = self.run

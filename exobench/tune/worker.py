@@ -57,7 +57,7 @@ def _run(
     def report(place: int, loss: float) -> bool:
         if not bench.settings.prune:
             return False
-        trial.report(loss, place)
+        trial.report(bench.settings.loss_sign * loss, place)
         return trial.should_prune()
 
     try:

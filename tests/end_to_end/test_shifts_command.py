@@ -83,6 +83,11 @@ def test_finished_shifts_are_not_scored_again_and_others_are(finished, data_root
     main([*arguments, "shift=outliers_1pct", "n_draws=30"])
     again, _ = content(finished, "npe", "outliers_1pct")
     assert again["n_draws"] == 30
+    assert not (folder / "draws.h5").exists()
+    main([*arguments, "shift=outliers_1pct", "n_draws=30", "keep_draws=true"])
+    kept, _ = content(finished, "npe", "outliers_1pct")
+    assert read_arrays(folder / "draws.h5")["theta"].shape[:2] == (120, 30)
+    assert energy(kept) == energy(again)
     capsys.readouterr()
 
 

@@ -257,6 +257,7 @@ def test_every_shipped_shift_says_what_it_is_and_where_it_is_from():
 def test_real_tables_need_a_folder(hot):
     named = find_shift("real_tables")
     assert shifted(named, hot) == "it needs real opacities: opacities.path=FOLDER"
+    assert named.shift.opacity_hash(hot) is None
 
 
 @pytest.mark.skipif(OPACITIES is None, reason="EXOBENCH_TEST_OPACITIES is not set")
@@ -271,5 +272,8 @@ def test_real_tables_are_the_same_atmosphere_through_the_files_opacities():
     folder = str(Path(OPACITIES) / "ariel52")
     base = base_of(task, 20, folder)
     depth = shifted(find_shift("real_tables"), base).x - base.test.sigma * base.normal
+    numbers = find_shift("real_tables").shift.opacity_hash(base)
+    assert numbers == replace(recipe, opacities_path=folder).describe()["opacity_hash"]
+    assert numbers != recipe.describe()["opacity_hash"]
     difference = depth - base.depth
     assert 5 * PPM < np.sqrt(np.mean(difference**2)) < 60 * PPM  # the card of the band model measured 29

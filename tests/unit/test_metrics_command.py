@@ -88,6 +88,8 @@ def test_hdf5_gives_the_librarys_own_numbers(tmp_path, capsys):
     assert "not read from d.h5: other" in text
     assert "the prior is taken as uniform" in text
     assert {"all", "noise_ppm", *NAMES} == {row["group"] for row in document["regions"]}
+    whole = [row for row in document["regions"] if row["group"] == "all"]
+    assert all(row["standard_error"] == found[row["metric"], row["parameter"]]["standard_error"] for row in whole)
     assert [p["name"] for p in document["parameters"]] == list(NAMES)
 
 
@@ -119,6 +121,32 @@ def test_netcdf_of_all_spectra_scores_as_hdf5(tmp_path):
     run(one, prior, truths, f"out={tmp_path / 'c'}", "n_bootstrap=2")
     same_accuracy(tmp_path / "a", tmp_path / "c")
     assert scored(tmp_path / "c")[0]["parameters"][0]["unit"] == "dex"
+
+
+def test_netcdf_with_densities_has_the_scores_of_densities(tmp_path):
+    _, truth, theta = case()
+    density, of_truth = -np.sum(theta**2, axis=-1), -np.sum(truth**2, axis=-1)
+    run(write_hdf5(tmp_path / "d.h5", log_prob=density, log_prob_true=of_truth), f"out={tmp_path / 'a'}")
+    posterior = {name: theta[None, ..., k].swapaxes(1, 2) for k, name in enumerate(NAMES)}
+    constants = {name: truth[:, k] for k, name in enumerate(NAMES)} | {"log_prob_true": of_truth}
+    stats = {"log_prob": density.T[None]}
+    dims = {name: ["obs"] for name in (*NAMES, "log_prob")}
+    files = dataset(tmp_path, "all.nc", posterior, constants, stats, dims)
+    run(files, f"prior={write_prior(tmp_path / 'prior.csv')}", f"out={tmp_path / 'b'}")
+    one, two = (read_arrays(tmp_path / folder / "scores.h5") for folder in "ab")
+    for key in ("nltp", "log_prob_rank"):
+        np.testing.assert_allclose(one[key], two[key])
+
+
+def test_parameters_with_other_axes_end_with_one_line(tmp_path, capsys):
+    _, truth, theta = case()
+    posterior = {NAMES[0]: theta[None, ..., 0].swapaxes(1, 2), NAMES[1]: theta[None, 0, :, 1]}
+    path = dataset(tmp_path, "all.nc", posterior, dims={NAMES[0]: ["obs"]})
+    with pytest.raises(SystemExit):
+        run(path, f"prior={write_prior(tmp_path / 'prior.csv')}", f"truths={write_truths(tmp_path / 't.csv', truth)}")
+    error = capsys.readouterr().err
+    assert "differ in their axes" in error
+    assert error.count("\n") == 1
 
 
 def test_one_netcdf_for_each_spectrum_in_any_order_with_uneven_draws(tmp_path):

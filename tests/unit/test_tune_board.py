@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from exobench.command_line import compose_settings
+from exobench.data.choice import DataChoice
 from exobench.errors import ExobenchError
+from exobench.task import TaskRequest
 from exobench.tune.settings import TuneSettings
 from exobench.tune.space import Space, key_of, with_values
 
 optuna = pytest.importorskip("optuna", reason="needs the extra 'tune'")
 
-from exobench.tune.best import best_trials  # noqa: E402
+from exobench.tune.best import best_trials, write_experiment, write_summary  # noqa: E402
 from exobench.tune.study import KEY, NOT_COUNTED, REASON, Board, TakenAway, open_study  # noqa: E402
+from exobench.tune.trial import Pruned, Result  # noqa: E402
+from exobench.tune.worker import _run  # noqa: E402
 
 
 def settings_of(*overrides: str) -> TuneSettings:
@@ -123,6 +130,49 @@ def test_two_objectives_have_a_front_with_the_best_first(tmp_path):
     for values in ([0.5, 1.0], [0.9, 9.0], [0.4, 2.0], [0.7, 3.0]):
         study.tell(study.ask(), values)
     assert [trial.values for trial in best_trials(study, settings)] == [[0.9, 9.0], [0.7, 3.0], [0.5, 1.0]]
+
+
+@pytest.mark.parametrize("objective", ["nltp", "skill"])
+def test_the_trial_with_the_higher_validation_loss_ends_early_whatever_the_objective(tmp_path, objective):
+    settings = settings_of(f"objective={objective}")
+    bench = SimpleNamespace(settings=settings)
+    board = Board(open_study(settings, tmp_path, 1), settings.space, tmp_path, settings)
+
+    def trial_with(loss):
+        def run(values, stop, report):
+            for place in range(1, 9):
+                if report(place, loss):
+                    raise Pruned
+            return Result(0.5, None, 1.0, 1.0, 1)
+
+        bench.run = run
+        trial, values = board.take()
+        _run(bench, board, trial, values, lambda: False)
+        return trials(board)[trial.number].state.name
+
+    assert [trial_with(1.0) for _ in range(6)] == ["COMPLETE"] * 6
+    assert [trial_with(loss) for loss in (0.1, 5.0)] == ["COMPLETE", "PRUNED"]
+    write_summary(board.study, settings, tmp_path, "t")
+    curves = [trial["curve"] for trial in json.loads((tmp_path / "study.json").read_text())["trials"]]
+    assert (curves[6]["2"], curves[7]["2"]) == (0.1, 5.0)
+
+
+def test_the_experiment_of_a_search_takes_the_spectra_of_the_search(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual = settings_of()
+    run = replace(usual.run, data=DataChoice("online"), request=TaskRequest("transmission_torch", "tables"))
+    for settings, others in ((usual, {}), (replace(usual, run=run), {"simulator": "transmission_torch"})):
+        study = open_study(settings, tmp_path / str(len(others)), 1)
+        study.enqueue_trial(settings.space.defaults)
+        trial = study.ask()
+        settings.space.suggest(trial)
+        trial.set_user_attr("standard_error", None)
+        study.tell(trial, 1.0)
+        written = yaml.safe_load(write_experiment(study, settings, tmp_path).read_text())
+        assert {"override /data": settings.run.data.name} in written["defaults"]
+        assert {key: written[key] for key in ("data", "simulator") if key in written} == others
+        assert ("opacities" in written) == bool(others)
+    assert written["opacities"] == {"path": "tables", "average": "transmission"}
 
 
 @pytest.mark.parametrize(
