@@ -133,7 +133,8 @@ def _leave(message: str, status: int) -> NoReturn:
             from exobench.training.distributed import Ranks
             from exobench.training.messages import Messages
 
-            speaks, status = Messages.of(Ranks.from_environment()).fail(status)
+            if not Messages.unreachable:
+                speaks, status = Messages.of(Ranks.from_environment()).fail(status)
     if speaks:
         print(message, file=sys.stderr)
     sys.exit(status)

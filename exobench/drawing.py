@@ -101,8 +101,12 @@ def draw_posteriors(
         densities = _log_prob_of_truths(posterior, test, firsts, method.spectra_per_call)
     drawn = _joined(answers, densities)
     _store_draws(drawn, test, folder, problem.name)
-    shutil.rmtree(folder / CALLS, ignore_errors=True)
     return drawn
+
+
+def forget_calls(folder: Path) -> None:
+    """Removes the answers that ``draw_posteriors`` kept; to be called when the run's record is written."""
+    shutil.rmtree(folder / CALLS, ignore_errors=True)
 
 
 @dataclass(frozen=True)

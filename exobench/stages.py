@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from exobench.data.source import PromisedSpectra, RunData, open_data
-from exobench.drawing import Drawn, draw_posteriors
+from exobench.drawing import Drawn, draw_posteriors, forget_calls
 from exobench.evaluation import Fitted, fit_or_load, help_to_fit, score_draws
 from exobench.finished_fits import FitLibrary
 from exobench.method import AbstractMethod, Capability, Limits
@@ -88,7 +88,7 @@ class Stages:
             return write_record(folder, {**header, "status": "failed", "reason": str(error)})
         scored = score_draws(task, data.test, drawn, method, fitted.posterior, self.identity, folder)
         figures = fitted.posterior.draw_figures(*data.test.head(4), folder=folder / "figures")
-        return write_record(
+        record = write_record(
             folder,
             {
                 **header,
@@ -101,6 +101,8 @@ class Stages:
                 "figures": [path.relative_to(folder).as_posix() for path in figures],
             },
         )
+        forget_calls(folder)
+        return record
 
     def call_for_help(self) -> None:
         """Lets the other processes start to fit."""

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
@@ -39,7 +39,10 @@ class Messages:
 
     Attributes:
         store: torch's key-value store behind it.
+        unreachable: whether the board was looked for in vain, which takes minutes: once is enough.
     """
+
+    unreachable: ClassVar[bool] = False
 
     def __init__(self, ranks: Ranks) -> None:
         self._ranks, self._n_word, self._n_meeting = ranks, 0, 0
@@ -48,6 +51,7 @@ class Messages:
         try:
             self.store: dist.Store = next(iter(rendezvous(url, timeout=_CONNECT)))[0]
         except (RuntimeError, OSError) as error:
+            Messages.unreachable = True
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise OthersLost(f"the first process was not found at {host}:{port} ({reason}).") from error
         self._board = dist.PrefixStore("exobench", self.store)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from exobench.data.source import TestSpectra
-from exobench.drawing import draw_posteriors
+from exobench.drawing import CALLS, draw_posteriors, forget_calls
 from exobench.errors import ExobenchError
 from exobench.method import Capability
 from exobench.posterior import AbstractPosterior, PosteriorSamples
@@ -66,6 +66,16 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(counter, tmp_path):
     assert resumed.seconds > 0
 
 
+def test_answers_are_kept_until_the_record_is_written(counter, tmp_path):
+    folder = tmp_path / "run"
+    first = draw(Uniform(counter), folder)
+    again = Uniform(counter)
+    np.testing.assert_array_equal(draw(again, folder).theta, first.theta)
+    assert again.asked == []
+    forget_calls(folder)
+    assert not (folder / CALLS).exists()
+
+
 def test_answers_of_another_fit_are_not_used(counter, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         draw(Uniform(counter, fails_at=2), tmp_path / "cut", fit_key="one")
@@ -79,7 +89,6 @@ def test_what_a_method_notes_of_each_spectrum_is_on_disk(counter, tmp_path):
     assert np.array_equal(read_arrays(tmp_path / DIAGNOSTICS)["log_evidence"], np.arange(N_OBS))
     assert drawn.mean_diagnostics() == {"log_evidence": 2.5}
     assert read_arrays(tmp_path / DRAWS)["theta"].shape == (N_OBS, 5, N_PARAM)
-    assert not (tmp_path / "work" / "calls").exists()
 
 
 def test_fewer_draws_for_some_spectra_have_no_weight(counter, tmp_path):
