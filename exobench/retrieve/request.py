@@ -1,0 +1,115 @@
+"""What the command line asks for, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exobench.errors import ExobenchError, unknown_name
+from exobench.retrieve.units import DEPTH_UNITS
+
+NO_PAR = "none"
+REFINEMENTS = ("importance", "nested")
+DEFAULTS = {
+    "run": "",
+    "out": "",
+    "n_draws": "4000",
+    "seed": "0",
+    "device": "auto",
+    "demo": "false",
+    "simulated": "false",
+    "refine": "",
+    "par": "",
+    "star_radius_rsun": "",
+    "wavelength_unit": "",
+    "depth_unit": "",
+    "opacities.path": "",
+    "paths.data": "",
+}
+_WHOLE = {"n_draws": 100, "seed": 0}
+_FLAGS = ("demo", "simulated")
+_MOST_DRAWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """A spectrum, a run, and checked values.
+
+    Attributes:
+        spectrum: the file.
+        values: every setting as text.
+    """
+
+    spectrum: Path
+    values: dict[str, str]
+
+    @property
+    def out(self) -> Path:
+        """Where the answer goes: ``out=``, else a folder named after the spectrum in the current one."""
+        return Path(self.values["out"] or f"retrieved-{self.spectrum.stem}")
+
+    def whole(self, key: str) -> int:
+        """A whole number."""
+        return int(self.values[key])
+
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        return self.values[key] == "true"
+
+    def text(self, key: str) -> str | None:
+        """The value, or None where none is given."""
+        return self.values[key] or None
+
+    def number(self, key: str) -> float | None:
+        """A number, or None where none is given."""
+        return float(self.values[key]) if self.values[key] else None
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """Reads the name of a file and KEY=VALUE arguments.
+
+    Raises:
+        ExobenchError: an unknown key, a wrong value, or a file or folder that is not there.
+    """
+    values, files = dict(DEFAULTS), []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or Path(argument).is_file():
+            files.append(Path(argument))
+        elif key not in DEFAULTS:
+            raise unknown_name("setting", key, DEFAULTS)
+        else:
+            values[key] = _checked(key, value)
+    if len(files) != 1:
+        raise ExobenchError(f"name one spectrum file, such as planet.dat; {len(files)} were given (--help shows all).")
+    if not files[0].is_file():
+        raise ExobenchError(f"{files[0]}: there is no such file.")
+    if not values["run"]:
+        raise ExobenchError(
+            "name a finished run: run=FOLDER, such as run=runs/hotjupiter_varied/npe (--help shows all)."
+        )
+    if not Path(values["run"]).is_dir():
+        raise ExobenchError(f"run={values['run']}: there is no such folder.")
+    return Request(files[0], values)
+
+
+def _checked(key: str, value: str) -> str:
+    if key in _WHOLE and not (value.isdecimal() and _WHOLE[key] <= int(value) <= _MOST_DRAWS):
+        raise ExobenchError(f"{key}={value} must be a whole number from {_WHOLE[key]} to {_MOST_DRAWS}.")
+    if key in _FLAGS and value not in ("true", "false"):
+        raise ExobenchError(f"{key}={value} must be true or false.")
+    if key == "refine" and value and value not in REFINEMENTS:
+        raise unknown_name("refinement (refine)", value, REFINEMENTS)
+    if key == "depth_unit" and value and value not in DEPTH_UNITS:
+        raise unknown_name("depth_unit", value, DEPTH_UNITS)
+    if key == "star_radius_rsun" and value and not _is_positive(value):
+        raise ExobenchError(f"{key}={value} must be a positive number of solar radii.")
+    return value
+
+
+def _is_positive(value: str) -> bool:
+    try:
+        return 0.0 < float(value) < float("inf")
+    except ValueError:
+        return False
