@@ -166,9 +166,22 @@ def test_importance_sampling_sharpens_the_answer(place, retrieval):
     assert misfit(sharp) < 0.2 * misfit(rough)
 
 
-def test_taurex3_runs_the_file_and_agrees(answered, monkeypatch):
-    """The same draws have the same spectra and chi-squares in TauREx 3, set up from the file alone."""
+@pytest.fixture
+def taurex_left_clean():
+    """TauREx keeps tables and paths for the life of the process; other tests shall not find this one's."""
     pytest.importorskip("taurex", reason="taurex (extra 'forward') is not installed")
+    from taurex.cache import CIACache, GlobalCache, OpacityCache
+
+    settings = dict(GlobalCache().variable_dict)
+    yield
+    OpacityCache().opacity_dict = {}
+    CIACache().cia_dict = {}
+    GlobalCache().variable_dict.clear()
+    GlobalCache().variable_dict.update(settings)
+
+
+def test_taurex3_runs_the_file_and_agrees(answered, taurex_left_clean, monkeypatch):
+    """The same draws have the same spectra and chi-squares in TauREx 3, set up from the file alone."""
     arviz = pytest.importorskip("arviz", reason="arviz is not installed")
     from exobench.registry import build_task
     from exobench.task import TaskRequest
