@@ -16,12 +16,11 @@ from exobench.errors import ExobenchError
 from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.predictive import log_likelihood_peak
 from exobench.metrics.regions import BAYES_KEY, NOISE_KEY, noise_level_ppm
-from exobench.metrics.tarp import reference_points
+from exobench.metrics.tarp import FEWEST_FOR_TARP, reference_points
 
 Array = NDArray[np.float64]
 
 NETCDF = (".nc", ".nc4", ".cdf", ".netcdf")
-FEWEST_FOR_TARP = 10
 
 OF_DRAWS = ("log_weight", "log_prob", "log_likelihood")
 """Optional, (obs, draw); in NetCDF variables of the group posterior or sample_stats."""

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exobench.errors import ExobenchError, unknown_name
+from exobench.errors import ExobenchError
+from exobench.small_commands import failing_in_one_line, split_arguments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,11 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or any(argument in ("-h", "--help") for argument in given):
         print(HELP, end="")
         return
-    try:
+    with failing_in_one_line():
         _run(parse(given))
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 def parse(arguments: Sequence[str]) -> ScoreRequest:
@@ -82,17 +80,7 @@ def parse(arguments: Sequence[str]) -> ScoreRequest:
     Raises:
         ExobenchError: for an unknown key, a wrong value, or files that are not there.
     """
-    values, files = dict(_DEFAULTS), []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or Path(argument).exists():
-            files.append(Path(argument))
-            continue
-        if key not in _DEFAULTS:
-            raise unknown_name("setting", key, _DEFAULTS)
-        if key in _LEAST and not (value.isdecimal() and int(value) >= _LEAST[key]):
-            raise ExobenchError(f"{key}={value} must be a whole number of at least {_LEAST[key]}.")
-        values[key] = value
+    values, files = split_arguments(arguments, _DEFAULTS, is_place=Path.exists, whole=_LEAST)
     if not files:
         raise ExobenchError("name a file of draws, such as draws.h5 (--help shows what it holds).")
     request = ScoreRequest(tuple(files), values)

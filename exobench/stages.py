@@ -12,8 +12,8 @@ import numpy as np
 
 from exobench.data.source import PromisedSpectra, RunData, open_data
 from exobench.drawing import Drawn, draw_posteriors, forget_calls
-from exobench.evaluation import Fitted, fit_or_load, help_to_fit, score_draws
 from exobench.finished_fits import FitLibrary
+from exobench.fitting import Fitted, fit_or_load, help_to_fit
 from exobench.method import AbstractMethod, Capability, Limits
 from exobench.metrics.cost import Cost
 from exobench.metrics.score import METRICS_VERSION
@@ -21,6 +21,7 @@ from exobench.problem import BudgetExceeded, InferenceProblem
 from exobench.provenance import code_version, hardware, package_versions
 from exobench.registry import METHODS, TASKS, package_of, settings_of
 from exobench.results import RunRecord, write_record
+from exobench.scoring import score_draws
 from exobench.seeds import stable_hash
 from exobench.settings import RunSettings
 from exobench.task import Task

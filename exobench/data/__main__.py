@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from exobench.data import commands, import_command
 from exobench.errors import ExobenchError, unknown_name
+from exobench.small_commands import failing_in_one_line
 
 _COMMANDS = {
     "generate": "make the shared spectra of a task: n=10_000_000 storage=uint16",
@@ -25,14 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or given[0] in ("-h", "--help"):
         print(_help_text())
         return
-    try:
+    with failing_in_one_line(stopped="stopped: finished shards are kept; the same command goes on from there."):
         status = _command(given[0])(given[1:])
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        print("stopped: finished shards are kept; the same command goes on from there.", file=sys.stderr)
-        status = 130
     if status:
         sys.exit(status)
 

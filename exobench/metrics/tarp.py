@@ -9,6 +9,9 @@ from exobench.errors import ExobenchError
 
 Array = NDArray[np.float64]
 
+FEWEST_FOR_TARP = 10
+"""Spectra below which reference points are no functions of the spectrum."""
+
 _FOLDS = 5
 _MAX_COMPONENTS = 20
 _RIDGE = 1e-3

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.places import Places
+from exobench.small_commands import GOES_ON, check_run_folders, failing_in_one_line, split_arguments
 
 if TYPE_CHECKING:
     from exobench.reference.spectra import StoredDraws
@@ -73,28 +74,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or any(argument in ("-h", "--help") for argument in given):
         print(HELP, end="")
         return
-    try:
+    with failing_in_one_line():
         _run(parse(given))
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 def _command(command: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     from exobench.method import FitInterrupted
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        command(given)
-    except FitInterrupted as interrupted:
-        print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("stopped. The same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+    with failing_in_one_line(stopped=GOES_ON):
+        try:
+            command(given)
+        except FitInterrupted as interrupted:
+            print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
+            sys.exit(130)
 
 
 def _make(given: Sequence[str]) -> None:
@@ -171,24 +164,10 @@ def parse(arguments: Sequence[str]) -> Request:
     Raises:
         ExobenchError: for an unknown key, a wrong value, or folders that are not there.
     """
-    values, folders = dict(_DEFAULTS), []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or Path(argument).is_dir():
-            folders.append(Path(argument))
-            continue
-        if key not in _DEFAULTS:
-            raise unknown_name("setting", key, _DEFAULTS)
-        if key in _WHOLE and not (value.isdecimal() and int(value) >= _WHOLE[key]):
-            raise ExobenchError(f"{key}={value} must be a whole number of at least {_WHOLE[key]}.")
-        values[key] = value
+    values, folders = split_arguments(arguments, _DEFAULTS, is_place=Path.is_dir, whole=_WHOLE)
     if values["classifier"] not in ("hgb", "mlp"):
         raise unknown_name("classifier", values["classifier"], ("hgb", "mlp"))
-    if not folders:
-        raise ExobenchError("name the folder of a run, such as runs/linear_gaussian/npe (--help shows all).")
-    for folder in folders:
-        if not folder.is_dir():
-            raise ExobenchError(f"{folder}: there is no such folder; give that of a run, or one above some.")
+    check_run_folders(folders, "runs/linear_gaussian/npe")
     return Request(tuple(folders), values)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 from exobench.data.source import TestSpectra
 from exobench.errors import ExobenchError
 from exobench.files import folder_lock
-from exobench.metrics.aggregate import aggregate, resample_counts
-from exobench.metrics.calibration import calibration_verdict
-from exobench.metrics.inputs import ScoringInputs
+from exobench.metrics.aggregate import resample_counts
 from exobench.metrics.per_spectrum import MIN_ESS, per_spectrum
 from exobench.metrics.resampling import draw_weights, effective_size
 from exobench.metrics.score import METRICS_VERSION
 from exobench.metrics.statistics import average
-from exobench.metrics.tarp import reference_points
 from exobench.provenance import code_version, hardware, package_versions
 from exobench.reference.expected import BEST, MEDIANS, PERCENTS, limit_of
 from exobench.reference.request import asked_run, settings_of_record, sort_arguments
@@ -29,8 +26,9 @@ from exobench.reference.rows import sample_rows, spectra_of
 from exobench.reference.spectra import SpectrumDraws, stored_draws
 from exobench.reference.table import LARGEST_K, PSIS_K
 from exobench.registry import build_task
-from exobench.results import DRAWS, SCORES, RunRecord, write_arrays, write_record
+from exobench.results import DRAWS, RunRecord, write_arrays, write_record
 from exobench.runner import run
+from exobench.scoring import scoring_inputs, write_scores
 from exobench.seeds import rng_for, stable_hash
 from exobench.settings import RunSettings
 from exobench.task import Task
@@ -263,26 +261,8 @@ def _padded(draws: Sequence[SpectrumDraws]) -> tuple[Array, Array]:
 
 def _realised(task: Task, test: TestSpectra, theta: Array, log_weight: Array, folder: Any) -> dict[str, Any]:
     """The same scores that every run has, against the truths, so that the row can stand in the same tables."""
-    space = task.parameters
-    points = None if len(test.x) < 10 else reference_points(test.x, test.theta_true, space.low, space.high)
-    inputs = ScoringInputs(
-        names=space.names,
-        units=tuple(parameter.unit for parameter in space.parameters),
-        low=space.low,
-        high=space.high,
-        theta_true=test.theta_true,
-        theta=theta,
-        log_weight=log_weight,
-        prior_log_prob=task.prior.log_prob(test.theta_true),
-        reference_point=points,
-    )
-    table = per_spectrum(inputs, rng_for(task.task_id, METHOD, "score"))
-    write_arrays(folder / SCORES, table, {"task_id": task.task_id})
-    verdict = calibration_verdict(table["rank"], space.names)
-    return {
-        "scores": [score.to_dict() for score in aggregate(table, space.names, space.low, space.high)],
-        "calibration": asdict(verdict),
-    }
+    inputs = scoring_inputs(task, test, theta, log_weight)
+    return write_scores(per_spectrum(inputs, rng_for(task.task_id, METHOD, "score")), task, folder)
 
 
 def limit_table(record: RunRecord) -> str:

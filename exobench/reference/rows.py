@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from exobench.data.source import RunData, TestSpectra, open_data
 from exobench.devices import resolve_device
-from exobench.evaluation import fit_or_load
 from exobench.files import folder_lock
 from exobench.finished_fits import FitLibrary
+from exobench.fitting import fit_or_load
 from exobench.method import Limits
 from exobench.posterior import AbstractPosterior
 from exobench.registry import build_method, build_task, settings_of

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.places import Places
+from exobench.small_commands import failing_in_one_line
 
 KEYS = ("paths.runs", "paths.reports")
 HELP = """usage: python -m exobench.report [paths.runs=FOLDER] [paths.reports=FOLDER]
@@ -22,15 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if any(argument in ("-h", "--help") for argument in given):
         print(HELP, end="")
         return
-    try:
+    with failing_in_one_line():
         places = parse(given)
         # Heavy imports wait until the input is known to be right.
         from exobench.report.page import build_page
 
         print(f"Page: {build_page(places.runs, places.reports)}")
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 def parse(arguments: Sequence[str]) -> Places:

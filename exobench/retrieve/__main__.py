@@ -6,8 +6,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from exobench.errors import ExobenchError
 from exobench.retrieve.request import Request, parse
+from exobench.small_commands import failing_in_one_line
 
 HELP = """usage: python -m exobench.retrieve SPECTRUM run=FOLDER [KEY=VALUE ...]
 
@@ -47,14 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.captureWarnings(True)  # of packages about one another, which are no news to whoever retrieves
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
-    try:
+    with failing_in_one_line(stopped="stopped."):
         _run(parse(given))
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
-        sys.exit(130)
 
 
 def _run(request: Request) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.retrieve.units import DEPTH_UNITS
+from exobench.small_commands import split_arguments
 
 NO_PAR = "none"
 REFINEMENTS = ("importance", "nested")
@@ -72,15 +73,8 @@ def parse(arguments: Sequence[str]) -> Request:
     Raises:
         ExobenchError: an unknown key, a wrong value, or a file or folder that is not there.
     """
-    values, files = dict(DEFAULTS), []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or Path(argument).is_file():
-            files.append(Path(argument))
-        elif key not in DEFAULTS:
-            raise unknown_name("setting", key, DEFAULTS)
-        else:
-            values[key] = _checked(key, value)
+    values, files = split_arguments(arguments, DEFAULTS, is_place=Path.is_file, whole=_WHOLE, flags=_FLAGS)
+    _check(values)
     if len(files) != 1:
         raise ExobenchError(f"name one spectrum file, such as planet.dat; {len(files)} were given (--help shows all).")
     if not files[0].is_file():
@@ -94,18 +88,17 @@ def parse(arguments: Sequence[str]) -> Request:
     return Request(files[0], values)
 
 
-def _checked(key: str, value: str) -> str:
-    if key in _WHOLE and not (value.isdecimal() and _WHOLE[key] <= int(value) <= _MOST_DRAWS):
-        raise ExobenchError(f"{key}={value} must be a whole number from {_WHOLE[key]} to {_MOST_DRAWS}.")
-    if key in _FLAGS and value not in ("true", "false"):
-        raise ExobenchError(f"{key}={value} must be true or false.")
-    if key == "refine" and value and value not in REFINEMENTS:
-        raise unknown_name("refinement (refine)", value, REFINEMENTS)
-    if key == "depth_unit" and value and value not in DEPTH_UNITS:
-        raise unknown_name("depth_unit", value, DEPTH_UNITS)
-    if key == "star_radius_rsun" and value and not _is_positive(value):
-        raise ExobenchError(f"{key}={value} must be a positive number of solar radii.")
-    return value
+def _check(values: Mapping[str, str]) -> None:
+    for key in _WHOLE:
+        if int(values[key]) > _MOST_DRAWS:
+            raise ExobenchError(f"{key}={values[key]} must be a whole number of at most {_MOST_DRAWS}.")
+    refine, unit, radius = values["refine"], values["depth_unit"], values["star_radius_rsun"]
+    if refine and refine not in REFINEMENTS:
+        raise unknown_name("refinement (refine)", refine, REFINEMENTS)
+    if unit and unit not in DEPTH_UNITS:
+        raise unknown_name("depth_unit", unit, DEPTH_UNITS)
+    if radius and not _is_positive(radius):
+        raise ExobenchError(f"star_radius_rsun={radius} must be a positive number of solar radii.")
 
 
 def _is_positive(value: str) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.opacities.grids import bin_bounds
+from exobench.small_commands import failing_in_one_line
 from exobench.task import Task
 
 Array = NDArray[np.float64]
@@ -30,12 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or any(argument in ("-h", "--help") for argument in given):
         print(HELP, end="")
         return
-    try:
+    with failing_in_one_line():
         for path in _run(given):
             print(path)
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 def write_spectrum(path: Path, task: Task, row: int, theta: Array, x: Array, sigma: Array) -> list[Path]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exobench.errors import ExobenchError, unknown_name
 from exobench.places import Places
+from exobench.small_commands import GOES_ON, check_run_folders, failing_in_one_line, split_arguments
 
 if TYPE_CHECKING:
     from exobench.results import RunRecord
@@ -74,17 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(HELP, end="")
         return
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
+    with failing_in_one_line(stopped=GOES_ON):
         if "shift=list" in given:
             _list()
         else:
             _run(parse(given))
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped. The same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -93,24 +87,8 @@ def parse(arguments: Sequence[str]) -> Request:
     Raises:
         ExobenchError: for an unknown key, a wrong value, or folders that are not there.
     """
-    values, folders = dict(_DEFAULTS), []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or Path(argument).is_dir():
-            folders.append(Path(argument))
-            continue
-        if key not in _DEFAULTS:
-            raise unknown_name("setting", key, _DEFAULTS)
-        if key in _WHOLE and not (value.isdecimal() and int(value) >= _WHOLE[key]):
-            raise ExobenchError(f"{key}={value} must be a whole number of at least {_WHOLE[key]}.")
-        if key in _FLAGS and value not in ("true", "false"):
-            raise ExobenchError(f"{key}={value} must be true or false.")
-        values[key] = value
-    if not folders:
-        raise ExobenchError("name the folder of a run, such as runs/hotjupiter/npe (--help shows all).")
-    for folder in folders:
-        if not folder.is_dir():
-            raise ExobenchError(f"{folder}: there is no such folder; give that of a run, or one above some.")
+    values, folders = split_arguments(arguments, _DEFAULTS, is_place=Path.is_dir, whole=_WHOLE, flags=_FLAGS)
+    check_run_folders(folders, "runs/hotjupiter/npe")
     return Request(tuple(folders), values)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,12 @@ from exobench.drawing import Drawn, draw_posteriors
 from exobench.errors import ExobenchError
 from exobench.files import folder_lock
 from exobench.method import Capability
-from exobench.metrics.aggregate import aggregate
-from exobench.metrics.calibration import calibration_verdict
-from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.paired import paired_difference
 from exobench.metrics.per_spectrum import per_spectrum
 from exobench.metrics.score import METRICS_VERSION
-from exobench.metrics.tarp import reference_points
 from exobench.provenance import code_version
-from exobench.results import DIAGNOSTICS, DRAWS, SCORES, write_arrays
+from exobench.results import DIAGNOSTICS, DRAWS, write_arrays
+from exobench.scoring import scoring_inputs, write_scores
 from exobench.seeds import rng_for, stable_hash
 from exobench.shifts.catalogue import NONE, NamedShift
 from exobench.shifts.detection import NO_SURPRISE, detection, surprise_of
@@ -49,7 +45,6 @@ from exobench.task import Task
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-FEWEST_FOR_TARP = 10
 EXACT_FOLDER = "exact"
 NO_CLOSED_FORM = (
     "the task has no closed form; an exact row needs draws of this posterior for the spectra of "
@@ -293,22 +288,5 @@ def score(task: Task, test: TestSpectra, drawn: Drawn, identity: tuple[object, .
         identity: decides the random numbers of randomised ranks.
         folder: where the arrays go.
     """
-    space = task.parameters
-    enough = len(test.x) >= FEWEST_FOR_TARP and bool(np.isfinite(test.x).any(axis=1).all())
-    inputs = ScoringInputs(
-        names=space.names,
-        units=tuple(parameter.unit for parameter in space.parameters),
-        low=space.low,
-        high=space.high,
-        theta_true=test.theta_true,
-        theta=drawn.theta,
-        log_weight=drawn.log_weight,
-        log_prob_true=drawn.log_prob_true,
-        prior_log_prob=task.prior.log_prob(test.theta_true),
-        reference_point=reference_points(test.x, test.theta_true, space.low, space.high) if enough else None,
-    )
-    table: Mapping[str, Array] = per_spectrum(inputs, rng_for(*identity, "score"))
-    write_arrays(folder / SCORES, table, {"task_id": task.task_id})
-    scores = aggregate(table, space.names, space.low, space.high)
-    verdict = calibration_verdict(table["rank"], space.names)
-    return {"scores": [one.to_dict() for one in scores], "calibration": asdict(verdict)}
+    inputs = scoring_inputs(task, test, drawn.theta, drawn.log_weight, log_prob_true=drawn.log_prob_true)
+    return write_scores(per_spectrum(inputs, rng_for(*identity, "score")), task, folder)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from exobench.command_line import compose_settings, settings_lines, wants_help
 from exobench.errors import ExobenchError
 from exobench.launch import is_one_of_several
+from exobench.small_commands import GOES_ON, failing_in_one_line
 from exobench.tune.worker import WORKER, worker_number
 
 log = logging.getLogger(__name__)
@@ -26,14 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     from exobench.method import FitInterrupted
 
-    try:
-        _search(given)
-    except ExobenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except (FitInterrupted, KeyboardInterrupt) as interrupted:
-        print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
+    with failing_in_one_line(stopped=GOES_ON):
+        try:
+            _search(given)
+        except FitInterrupted as interrupted:
+            print(f"stopped: {interrupted} The same command goes on from there.", file=sys.stderr)
+            sys.exit(130)
 
 
 def _search(given: Sequence[str]) -> None:

@@ -81,7 +81,7 @@ def test_task(name):
     folder = None
     if name in NEEDS_OPACITIES:
         root = os.environ.get("EXOBENCH_TEST_OPACITIES")
-        if root is None:
+        if not root:
             pytest.skip(f"task {name} needs opacity files and EXOBENCH_TEST_OPACITIES is not set")
         folder = str(Path(root) / NEEDS_OPACITIES[name])
     assert len(check_task(name, opacities_path=folder).passed) >= 8

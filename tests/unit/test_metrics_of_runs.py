@@ -10,9 +10,9 @@ from exobench.data.imported import ImportedSpectra, imported_task
 from exobench.data.source import PromisedSpectra, open_data
 from exobench.draw_densities import part_quantities
 from exobench.drawing import Drawn
-from exobench.evaluation import score_draws
 from exobench.method import Capability
 from exobench.results import read_arrays
+from exobench.scoring import score_draws
 from exobench.task import TaskRequest
 from exobench_tasks.linear_gaussian.task import build
 

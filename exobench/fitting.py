@@ -1,4 +1,4 @@
-"""Two stages of a run: fit, and score."""
+"""The first stage of a run: a fit made, gone on with, or found again."""
 
 from __future__ import annotations
 
@@ -8,41 +8,26 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from exobench.data.source import TestSpectra
 from exobench.devices import peak_device_bytes
-from exobench.draw_densities import part_quantities
-from exobench.drawing import Drawn
 from exobench.files import write_atomically
 from exobench.finished_fits import FitLibrary, read_fit_note, write_fit_note
 from exobench.method import AbstractMethod, Limits, Progress
-from exobench.metrics.aggregate import aggregate
-from exobench.metrics.calibration import calibration_verdict
 from exobench.metrics.cost import peak_rss_bytes
-from exobench.metrics.inputs import ScoringInputs
-from exobench.metrics.per_spectrum import per_spectrum
-from exobench.metrics.regions import NOISE_KEY, noise_level_ppm
-from exobench.metrics.tarp import reference_points
-from exobench.parameters import ParameterSpace
 from exobench.posterior import AbstractPosterior
 from exobench.problem import InferenceProblem
-from exobench.results import POSTERIOR, SCORES, write_arrays
+from exobench.results import POSTERIOR
 from exobench.seeds import rng_for
-from exobench.task import Task
 
-Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-FEWEST_FOR_TARP = 10
 SECONDS_NOTE = "seconds.json"
 SECONDS_BETWEEN_NOTES = 10.0
 
@@ -163,64 +148,6 @@ def _read_note(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def score_draws(
-    task: Task,
-    test: TestSpectra,
-    drawn: Drawn,
-    method: AbstractMethod,
-    posterior: AbstractPosterior,
-    identity: tuple[object, ...],
-    folder: Path,
-    log_bayes_factor: Mapping[str, Array] | None = None,
-) -> dict[str, Any]:
-    """Scores the draws and stores the per-spectrum arrays that every table is made from.
-
-    Args:
-        task: gives prior, noise and simulator.
-        test: the test spectra.
-        drawn: draws of all of them.
-        method: that made them.
-        posterior: whose density is asked for at the draws, where it has one.
-        identity: decides the random numbers.
-        folder: of the run.
-        log_bayes_factor: ``log_bayes_factor.<gas>`` (obs,) from exact posteriors, NaN where not known; see
-            `exobench.metrics.bayes_factor.log_bayes_factors`.
-
-    Returns:
-        What the record holds of them.
-    """
-    log.info("scoring ...")
-    space = task.parameters
-    part, note = part_quantities(task, test, drawn, method, posterior)
-    inputs = ScoringInputs(
-        names=space.names,
-        units=tuple(parameter.unit for parameter in space.parameters),
-        low=space.low,
-        high=space.high,
-        theta_true=test.theta_true,
-        theta=drawn.theta,
-        log_weight=drawn.log_weight,
-        log_prob_true=drawn.log_prob_true,
-        prior_log_prob=task.prior.log_prob(test.theta_true),
-        reference_point=_tarp_points(test, space),
-        **part,
-    )
-    table = per_spectrum(inputs, rng_for(*identity, "score"))
-    table[NOISE_KEY] = noise_level_ppm(test.sigma)
-    table |= log_bayes_factor or {}
-    write_arrays(folder / SCORES, table, {"task_id": task.task_id})
-    scores = aggregate(table, space.names, space.low, space.high)
-    verdict = calibration_verdict(table["rank"], space.names)
-    return {"scores": [score.to_dict() for score in scores], "calibration": asdict(verdict), "draw_densities": note}
-
-
-def _tarp_points(test: TestSpectra, space: ParameterSpace) -> Array | None:
-    """Centres of TARP's balls; None where there are too few spectra to make them functions of the spectrum."""
-    if len(test.x) < FEWEST_FOR_TARP:
-        return None
-    return reference_points(test.x, test.theta_true, space.low, space.high)
 
 
 def _earlier_seconds(workdir: Path) -> float:
