@@ -65,13 +65,7 @@ class Importance(AbstractMethod):
         if not isinstance(self.proposal, str) and "name" not in self.proposal:
             raise ExobenchError(f"method.proposal={self.proposal} must name a method, or be a group with its name.")
         whole_number("method.n_proposal", self.n_proposal, 10)
-        whole_number("method.refinements", self.refinements, 0, 20)
-        whole_number("method.n_pilot", self.n_pilot, 10)
-        whole_number("method.n_moves", self.n_moves, 1, 10_000)
-        whole_number("method.components", self.components, 1, 1000)
-        _share("defensive_share", self.defensive_share)
-        _share("refined_share", self.refined_share)
-        return ImportanceSettings(
+        settings = ImportanceSettings(
             n_proposal=self.n_proposal,
             defensive_share=self.defensive_share,
             refinements=self.refinements,
@@ -80,6 +74,8 @@ class Importance(AbstractMethod):
             refined_share=self.refined_share,
             components=self.components,
         )
+        settings.of_proposal()
+        return settings
 
     def skip(self, problem: InferenceProblem) -> str | None:
         """The proposal's own reason."""
@@ -114,8 +110,3 @@ class Importance(AbstractMethod):
     def load_posterior(cls, path: Path, problem: InferenceProblem, device: str) -> ImportancePosterior:
         """Reads back the settings and the proposal."""
         return ImportancePosterior.load(path, problem, device)
-
-
-def _share(key: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
-        raise ExobenchError(f"method.{key}={value} must be a number from 0 to below 1.")

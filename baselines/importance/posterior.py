@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,9 @@ from exobench.inner_fit import InnerFit, load_inner, save_inner
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
 from exobench.sampling.importance import WeightedDraws
+from exobench.sampling.proposal_search import ProposalSettings, proposal_for
 from exobench.sampling.psis import pareto_k
-from exobench.sampling.student_mixture import fit_student_mixture
-from exobench_baselines.importance.proposal import FromPrior, Mixture, Proposal, Trained
-from exobench_baselines.importance.refinement import InBox, posterior_points
-from exobench_baselines.importance.weighing import weighed_draws
+from exobench.sampling.weighing import weighed_draws
 
 Array = NDArray[np.float64]
 
@@ -37,6 +35,10 @@ class ImportanceSettings:
     n_moves: int
     refined_share: float
     components: int
+
+    def of_proposal(self) -> ProposalSettings:
+        """The part that concerns the proposal."""
+        return ProposalSettings(**{field.name: getattr(self, field.name) for field in fields(ProposalSettings)})
 
 
 @dataclass
@@ -61,7 +63,8 @@ class ImportancePosterior(AbstractPosterior):
 
         Where a spectrum has fewer draws with weight than asked for, the rest repeat a draw with weight zero.
         """
-        rows = [self._spectrum(x[row], sigma[row], n_draws, stream) for row, stream in enumerate(rng.spawn(len(x)))]
+        streams = rng.spawn(len(x))
+        rows = [self._spectrum(x[row], sigma[row], n_draws, stream) for row, stream in enumerate(streams)]
         n_most = max(1, *(len(draws.theta) for draws, _ in rows))
         padded = [_padded(draws, n_most, self.problem) for draws, _ in rows]
         return PosteriorSamples(
@@ -74,7 +77,7 @@ class ImportancePosterior(AbstractPosterior):
         self, x: Array, sigma: Array, n_draws: int, rng: np.random.Generator
     ) -> tuple[WeightedDraws, dict[str, float]]:
         calls_before = self.problem.likelihood_calls.n
-        proposal, notes = self._refined(x, sigma, rng)
+        proposal, notes = proposal_for(self.problem, self.inner.posterior, x, sigma, self.settings.of_proposal(), rng)
         draws = weighed_draws(self.problem, proposal, x, sigma, self.settings.n_proposal, rng)
         notes = {
             **notes,
@@ -86,24 +89,6 @@ class ImportancePosterior(AbstractPosterior):
             "likelihood_calls": float(self.problem.likelihood_calls.n - calls_before),
         }
         return draws.thinned(n_draws, rng), notes
-
-    def _refined(self, x: Array, sigma: Array, rng: np.random.Generator) -> tuple[Proposal, dict[str, float]]:
-        """The proposal of the last draws; those it was made from are not used again, so that weights stay unbiased."""
-        settings, defence = self.settings, self.settings.defensive_share
-        trained, prior = Trained(self.inner.posterior, x, sigma), FromPrior(self.problem.prior)
-        proposal = Mixture((trained, prior), (1.0 - defence, defence))
-        notes: dict[str, float] = {}
-        for refinement in range(settings.refinements):
-            pilot = weighed_draws(self.problem, proposal, x, sigma, settings.n_pilot, rng)
-            if refinement == 0:
-                notes = {"proposal_efficiency": pilot.efficiency, "proposal_psis_k": pareto_k(pilot.log_weight)}
-            points = posterior_points(self.problem, pilot, x, sigma, settings.n_moves, rng)
-            if points is not None:
-                mixture = fit_student_mixture(points, settings.components, rng)
-                fitted = InBox(self.problem.parameters, mixture)
-                refined = (1.0 - defence) * settings.refined_share
-                proposal = Mixture((trained, prior, fitted), (1.0 - defence - refined, defence, refined))
-        return proposal, notes
 
     def save(self, path: Path) -> None:
         """Writes the settings and the trained posterior."""

@@ -42,6 +42,7 @@ SMALL = {
         "max_states": 1.0,
     },
     "importance": {"proposal": INNER, "n_proposal": 200, "refinements": 0},
+    "smc": {"proposal": INNER, "n_populations": 2, "n_particles": 50, "n_steps": 1, "refinements": 0},
     "mc_dropout": {"filters": (8, 8)},
     "mdn": NETWORK,
     "nested": NESTED,

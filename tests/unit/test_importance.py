@@ -16,10 +16,10 @@ from exobench.errors import ExobenchError
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.sampling.importance import WeightedDraws, thinned_rows
+from exobench.sampling.proposal import FromPrior, Mixture
+from exobench.sampling.refinement import InBox, tempered, unbounded
 from exobench.sampling.student_mixture import fit_student_mixture
 from exobench_baselines.importance.method import Importance
-from exobench_baselines.importance.proposal import FromPrior, Mixture
-from exobench_baselines.importance.refinement import InBox, tempered, unbounded
 
 SPACE = ParameterSpace((Parameter("a", "1", "a", -3.0, 5.0), Parameter("b", "1", "b", 0.0, 1.0)))
 

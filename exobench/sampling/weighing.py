@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from exobench.problem import InferenceProblem
 from exobench.sampling.importance import WeightedDraws
-from exobench_baselines.importance.proposal import Proposal
+from exobench.sampling.proposal import Proposal
 
 Array = NDArray[np.float64]
 
