@@ -13,11 +13,18 @@ import math
 import torch
 from torch import nn
 
+from exobench.networks.polynomial import (
+    index_pairs,
+    index_threes,
+    least_squares,
+    n_terms,
+    polynomial_sizes,
+    polynomial_terms,
+)
 from exobench.networks.whitening import components_of
 
 _SQUARED, _CUBED = 30, 8
 """Components whose products of two, and of three, join in."""
-_ROWS_A_COEFFICIENT = 10
 _RIDGE = 1e-6
 _HELD_OUT = 0.2
 _SMALLEST_SHARE = 0.05
@@ -55,21 +62,13 @@ class FirstGuess(nn.Module):
         self.register_buffer("projection", torch.zeros(n_bin, n_component, dtype=double))
         self.register_buffer("coefficients", torch.zeros(n_term, n_param, dtype=double))
         self.register_buffer("error", torch.ones(n_param, dtype=double))
-        self.register_buffer("pairs", torch.combinations(torch.arange(n_squared), 2, True), persistent=False)
-        self.register_buffer("threes", torch.combinations(torch.arange(n_cubed), 3, True), persistent=False)
+        self.register_buffer("pairs", index_pairs(n_squared), persistent=False)
+        self.register_buffer("threes", index_threes(n_cubed), persistent=False)
 
     @staticmethod
     def sizes(n: int, n_bin: int, n_component: int) -> tuple[int, int, int]:
         """Components, and those squared and cubed, that n examples can tell: ten examples a coefficient."""
-        most = int(0.8 * n / _ROWS_A_COEFFICIENT) - 1
-        n_component = max(min(n_component, n_bin, most), 0)
-        n_squared = min(_SQUARED, n_component)
-        while n_squared and n_terms(n_component, n_squared, 0) > most:
-            n_squared -= 1
-        n_cubed = min(_CUBED, n_squared)
-        while n_cubed and n_terms(n_component, n_squared, n_cubed) > most:
-            n_cubed -= 1
-        return n_component, n_squared, n_cubed
+        return polynomial_sizes(int(0.8 * n), min(n_component, n_bin), _SQUARED, _CUBED)
 
     @torch.no_grad()
     def fit(self, x: torch.Tensor, sigma: torch.Tensor, t: torch.Tensor) -> None:
@@ -89,10 +88,7 @@ class FirstGuess(nn.Module):
         self.projection.copy_(directions.vectors * scale / noise[:, None])
         terms = self._terms(x)
         n_fit = len(x) - max(int(_HELD_OUT * len(x)), 1)
-        fitted = terms[:n_fit]
-        gram = fitted.T @ fitted
-        gram += _RIDGE * n_fit * torch.eye(len(gram), dtype=gram.dtype)
-        self.coefficients.copy_(torch.linalg.solve(gram, fitted.T @ t[:n_fit]))
+        self.coefficients.copy_(least_squares(terms[:n_fit], t[:n_fit], _RIDGE))
         residual = t[n_fit:] - (terms[n_fit:] @ self.coefficients).clamp(0.0, 1.0)
         # A robust width: a few corners of the prior, where the polynomial fails, must not set the scale of all.
         self.error.copy_((1.4826 * residual.abs().median(dim=0).values).clamp(_NARROWEST, 0.3))
@@ -112,11 +108,4 @@ class FirstGuess(nn.Module):
 
     def _terms(self, x: torch.Tensor) -> torch.Tensor:
         z = ((self._log(x) - self.log_mean) @ self.projection).clamp(-20.0, 20.0)
-        pairs = z[:, self.pairs[:, 0]] * z[:, self.pairs[:, 1]]
-        threes = z[:, self.threes[:, 0]] * z[:, self.threes[:, 1]] * z[:, self.threes[:, 2]]
-        return torch.cat([torch.ones_like(z[:, :1]), z, pairs, threes], dim=1)
-
-
-def n_terms(n_component: int, n_squared: int, n_cubed: int) -> int:
-    """Number of coefficients: a constant, the components, their squares and products, and those of three."""
-    return 1 + n_component + math.comb(n_squared + 1, 2) + math.comb(n_cubed + 2, 3)
+        return polynomial_terms(z, self.pairs, self.threes)

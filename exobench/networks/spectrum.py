@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from exobench.networks.first_guess import FirstGuess
+from exobench.networks.inferred_features import InferredFeatures
 from exobench.networks.whitening import Components, components_of
 
 _SIGMA_GROUPS = 16
@@ -38,6 +39,7 @@ class FeatureShape(NamedTuple):
         has_varying_sigma: whether the noise differed from example to example.
         n_param: parameters to guess.
         guess_sizes: components of the guess, and those squared and cubed; all zero for no guess.
+        n_inferred: components inferred from varied noise and missing bins, see ``InferredFeatures``; 0 for none.
     """
 
     n_bin: int
@@ -46,6 +48,7 @@ class FeatureShape(NamedTuple):
     has_varying_sigma: bool
     n_param: int = 0
     guess_sizes: tuple[int, int, int] = (0, 0, 0)
+    n_inferred: int = 0
 
 
 class SpectrumFeatures(nn.Module):
@@ -53,7 +56,8 @@ class SpectrumFeatures(nn.Module):
 
     A spectrum is split into its level (mean deviation from the mean spectrum), its shape about that level and the
     shape's amplitude: radius, scale height and abundances act mostly on one of them. Where the noise is the same for
-    all and no bin is missing, whitened principal components join in.
+    all and no bin is missing, whitened principal components join in; elsewhere inferred ones, with how well each is
+    known, and they fill the missing bins.
 
     Args:
         shape: sizes; the statistics are zeros and ones until loaded or fitted.
@@ -78,10 +82,17 @@ class SpectrumFeatures(nn.Module):
         self.register_buffer("groups", torch.eye(_SIGMA_GROUPS)[group], persistent=False)
         self.components = Components(shape.n_bin, shape.n_component)
         self.has_guess = bool(shape.n_param and shape.guess_sizes[0])
-        self.guess = FirstGuess(shape.n_bin, shape.n_param, *shape.guess_sizes) if self.has_guess else None
+        guess: FirstGuess | None = None
+        inferred: InferredFeatures | None = None
+        if self.has_guess and shape.n_inferred:
+            inferred = InferredFeatures(shape.n_bin, shape.n_param, shape.guess_sizes)
+        elif self.has_guess:
+            guess = FirstGuess(shape.n_bin, shape.n_param, *shape.guess_sizes)
+        self.guess, self.inferred = guess, inferred
         self.n_channel = 1 + int(shape.has_missing) + int(shape.has_varying_sigma)
         self.n_summary = 2 + shape.n_component + (_SIGMA_GROUPS if shape.has_varying_sigma else 0)
         self.n_summary += shape.n_param if self.has_guess else 0
+        self.n_summary += 0 if inferred is None else inferred.n_summary
 
     @classmethod
     def fitted(
@@ -93,7 +104,8 @@ class SpectrumFeatures(nn.Module):
             x: spectra (n, bin), NaN where bins are missing.
             sigma: their noise, inf where bins are missing.
             n_component: whitened components wanted.
-            u: parameters in unbounded coordinates, (n, param), for a first guess; None for no guess.
+            u: parameters in unbounded coordinates, (n, param), for a first guess; None for no guess. Where the noise
+                varies or bins are missing, the guess is the prior until ``inferred`` is fitted.
         """
         x, sigma = x.double(), sigma.double()
         seen = torch.isfinite(x) & torch.isfinite(sigma)
@@ -101,10 +113,13 @@ class SpectrumFeatures(nn.Module):
         first = sigma[:1].expand_as(sigma)
         has_varying_sigma = bool((seen & seen[:1] & ((sigma / first - 1.0).abs() > 1e-3)).any())
         whitened = not has_missing and not has_varying_sigma and bool((sigma > 0).all())
-        n_component = min(n_component, x.shape[1], len(x) - 1) if whitened else 0
+        n_component = min(n_component, x.shape[1], len(x) - 1)
         n_param = 0 if u is None else u.shape[1]
-        sizes = FirstGuess.sizes(len(x), x.shape[1], n_component) if whitened and n_param else (0, 0, 0)
-        features = cls(FeatureShape(x.shape[1], n_component, has_missing, has_varying_sigma, n_param, sizes))
+        sizes_for = FirstGuess.sizes if whitened else InferredFeatures.sizes
+        sizes = sizes_for(len(x), x.shape[1], n_component) if n_param else (0, 0, 0)
+        n_inferred, n_component = (0, n_component) if whitened else (sizes[0], 0)
+        shape = FeatureShape(x.shape[1], n_component, has_missing, has_varying_sigma, n_param, sizes, n_inferred)
+        features = cls(shape)
         features._fit(x.masked_fill(~seen, torch.nan), sigma, seen)
         if features.guess is not None and u is not None:
             features.guess.fit(x, sigma[0], torch.special.ndtr(u.double()))
@@ -137,11 +152,9 @@ class SpectrumFeatures(nn.Module):
 
     def _features(self, x: torch.Tensor, sigma: torch.Tensor) -> Features:
         seen = torch.isfinite(x) & torch.isfinite(sigma)
-        count = seen.sum(dim=1, keepdim=True).clamp_min(1)
-        deviation = torch.where(seen, x - self.mean, 0.0)
-        level = deviation.sum(dim=1, keepdim=True) / count
-        shape = torch.where(seen, deviation - level, 0.0)
-        log_amplitude = 0.5 * (shape.square().sum(dim=1, keepdim=True) / count).clamp_min(1e-30).log()
+        told = None if self.inferred is None else self.inferred(x, sigma)
+        whole, there = (x, seen) if told is None else (told.filled, torch.ones_like(seen))
+        level, shape, log_amplitude = self._split(whole, there)
         summary = [level / self.level_spread, (log_amplitude - self.log_amplitude[0]) / self.log_amplitude[1]]
         channels = [shape / self.spread]
         if self.shape.has_missing:
@@ -151,10 +164,23 @@ class SpectrumFeatures(nn.Module):
             channels.append(excess)
             summary.append((excess @ self.groups) / (seen.float() @ self.groups).clamp_min(1.0))
         if self.shape.n_component:
-            summary.append(self.components(deviation))
+            summary.append(self.components(torch.where(seen, x - self.mean, 0.0)))
         guess = x.new_zeros(len(x), 0)
         if self.guess is not None:
             guess = self.guess(torch.where(seen, x, self.mean))
+        if told is not None:
+            guess = told.guess
+            summary.append(told.summary)
+        if self.has_guess:
             summary.append(guess[:, : self.shape.n_param])
         bins = torch.stack(channels, dim=1).clamp(-_LIMIT, _LIMIT)
         return Features(bins, torch.cat(summary, dim=1).clamp(-_LIMIT, _LIMIT), guess)
+
+    def _split(self, x: torch.Tensor, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Level (n, 1), shape (n, bin) and log amplitude of the shape (n, 1), of the bins that are seen."""
+        count = seen.sum(dim=1, keepdim=True).clamp_min(1)
+        deviation = torch.where(seen, x - self.mean, 0.0)
+        level = deviation.sum(dim=1, keepdim=True) / count
+        shape = torch.where(seen, deviation - level, 0.0)
+        log_amplitude = 0.5 * (shape.square().sum(dim=1, keepdim=True) / count).clamp_min(1e-30).log()
+        return level, shape, log_amplitude

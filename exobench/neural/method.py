@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,16 +16,20 @@ from exobench.errors import ExobenchError
 from exobench.method import AbstractMethod, Capability, Limits, Progress
 from exobench.networks.box import BoxTransform
 from exobench.networks.encoder import SpectrumEncoder
+from exobench.networks.inferred_features import InferredFeatures
 from exobench.networks.settings import EmbeddingSettings
 from exobench.neural.estimator import ConditionalEstimator
 from exobench.neural.model import NeuralModel
 from exobench.neural.posterior import NeuralPosterior, read_description, read_weights
 from exobench.neural.settling import settle, shared_limits
-from exobench.problem import InferenceProblem
+from exobench.problem import Arrays, InferenceProblem
+from exobench.seeds import derived_seed
 from exobench.training.engine import train
 from exobench.training.settings import TrainingSettings
 
 N_EXAMPLE = 40_000
+N_NOISY_EXAMPLE, MOST_NOISE_COPIES = 20_000, 4
+"""Rows that the first guess is fitted to where the noise varies, copies of a spectrum with other noise counted."""
 
 
 class NeuralMethod(AbstractMethod):
@@ -111,6 +115,8 @@ class NeuralMethod(AbstractMethod):
             torch.manual_seed(seed)
             u = box.to_unbounded(torch.as_tensor(examples.theta))
             encoder = self.build_encoder(examples.x, examples.sigma, u)
+            if encoder.features.inferred is not None:
+                _fit_inferred(encoder.features.inferred, problem, examples, u, seed)
             estimator = self.build_estimator(len(problem.parameters), encoder.n_context)
         return NeuralModel(box, encoder, estimator)
 
@@ -140,6 +146,21 @@ class NeuralMethod(AbstractMethod):
         model = NeuralModel(box, encoder, method.build_estimator(len(names), encoder.n_context))
         read_weights(path, model, device)
         return NeuralPosterior(model, description, device)
+
+
+def _fit_inferred(
+    inferred: InferredFeatures, problem: InferenceProblem, examples: Arrays, u: torch.Tensor, seed: int
+) -> None:
+    """Fits what is inferred from varied noise: a few spectra are seen with several draws of noise."""
+    n = min(len(examples.x), N_NOISY_EXAMPLE)
+
+    def noisy() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield torch.as_tensor(examples.x[:n]), torch.as_tensor(examples.sigma[:n])
+        for copy in range(1, min(N_NOISY_EXAMPLE // n, MOST_NOISE_COPIES)):
+            other = problem.arrays("train", n, seed=derived_seed("noise of examples", seed, copy))
+            yield torch.as_tensor(other.x), torch.as_tensor(other.sigma)
+
+    inferred.fit(torch.as_tensor(problem.arrays("train", n, noise_copies=0).x), noisy(), u[:n])
 
 
 def _argument_names(cls: type) -> list[str]:

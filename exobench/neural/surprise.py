@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from exobench.networks.inferred_features import InferredFeatures
 from exobench.networks.spectrum import SpectrumFeatures
 from exobench.neural.model import NeuralModel
 
@@ -35,8 +36,10 @@ def surprise(model: NeuralModel, x: Array, sigma: Array) -> Array:
       in widths of the guess: they were fitted to agree on the training spectra alone;
     * a told sigma other than that of training, which such a model ignores.
 
-    Large values enter by their logarithms, since spectra at the corners of the prior have them, too. Elsewhere only the
-    size of the spectrum's level, amplitude and shape is at hand, in units of the training spread.
+    Large values enter by their logarithms, since spectra at the corners of the prior have them, too. Where the noise
+    varied or bins were missing, the first three are taken with the components inferred under the spectrum's own sigma;
+    a sigma counts only beyond the noisiest or the least noisy training spectrum. Without components there is only the
+    size of the spectrum's level, amplitude and shape, in units of the training spread.
 
     Args:
         model: trained, on its device, in evaluation mode.
@@ -61,9 +64,12 @@ def _surprise(model: NeuralModel, x: Array, sigma: Array) -> Array:
     features = model.encoder.features
     device = features.mean.device
     x_, sigma_ = (torch.as_tensor(values, dtype=torch.float64, device=device) for values in (x, sigma))
-    if not features.shape.n_component:
+    if features.inferred is not None:
+        parts = _by_inferred(features.inferred, x_, sigma_)
+    elif features.shape.n_component:
+        parts = [*_by_components(features, x_, sigma_), _told(features, sigma_)]
+    else:
         return np.asarray(_by_size(features, x_, sigma_).cpu().numpy())
-    parts = [*_by_components(features, x_, sigma_), _told(features, sigma_)]
     if model.encoder.n_guess:
         parts.append(_disagreement(model, x_, sigma_))
     return np.asarray(torch.stack(parts).square().sum(dim=0).sqrt().cpu().numpy())
@@ -81,6 +87,19 @@ def _by_components(
     beyond = (left - free) / (2.0 * free) ** 0.5 if free else torch.zeros_like(left)
     trailing = (deviation @ projection)[:, n_component // 2 :]
     return beyond, _excess(trailing.square().log1p(), _LOG_SQUARE)
+
+
+def _by_inferred(inferred: InferredFeatures, x: torch.Tensor, sigma: torch.Tensor) -> list[torch.Tensor]:
+    """What inferred components leave, the size of the trailing ones, and noise beyond that of training; (n,) each."""
+    found = inferred.components(x, sigma)
+    share_known = 1.0 - (2.0 * found.log_spread).exp()
+    n_seen = (torch.isfinite(x) & torch.isfinite(sigma)).sum(dim=1)
+    free = (n_seen - share_known.sum(dim=1)).clamp_min(1.0)
+    beyond = (inferred.components.left_over(x, sigma, found) - free) / (2.0 * free).sqrt()
+    half = found.z.shape[1] // 2
+    # Of a component that noise hides, the conditional mean stays small; it is set against what it scatters by.
+    trailing = found.z[:, half:] / share_known[:, half:].clamp_min(_TINY).sqrt()
+    return [beyond, _excess(trailing.square().log1p(), _LOG_SQUARE), inferred.guess.beyond_noise(found)]
 
 
 def _excess(sizes: torch.Tensor, normal: tuple[float, float]) -> torch.Tensor:
