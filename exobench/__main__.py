@@ -7,11 +7,26 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from exobench.command_line import check_overrides, help_text, plugin_overrides, wants_help
+from exobench.cluster.settings import offer_slurm
+from exobench.command_line import (
+    check_overrides,
+    help_text,
+    options_first,
+    output_overrides,
+    plugin_overrides,
+    wants_help,
+)
 from exobench.errors import ExobenchError
 from exobench.launch import is_one_of_several
+from exobench.progress import is_quiet
+from exobench.small_commands import OUR_LOGGERS, take_verbosity
+
+if TYPE_CHECKING:
+    from exobench.results import RunRecord
+
+log = logging.getLogger("exobench")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,18 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if is_one_of_several():
             # A lost process is told of in one line; torch would add its stack for each broken connection.
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        level, given = take_verbosity(given)
+        offer_slurm(given)
         check_overrides(given)
-        _hydra(_with(plugin_overrides(given), given))
+        for name in OUR_LOGGERS:
+            logging.getLogger(name).setLevel(logging.NOTSET)  # Hydra sets them, in the processes of a sweep as well
+        _hydra([*options_first(given), *plugin_overrides(given), *output_overrides(level)])
     except ExobenchError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _leave("stopped. The same command goes on from there.", 130)
-
-
-def _with(added: list[str], given: list[str]) -> list[str]:
-    """Settings joined to those given: Hydra's parser takes them in one piece, before or after all options."""
-    place = next((i for i, each in enumerate(given) if "=" in each and not each.startswith("-")), len(given))
-    return [*given[:place], *added, *given[place:]]
 
 
 def _hydra(overrides: Sequence[str]) -> None:
@@ -45,6 +58,7 @@ def _hydra(overrides: Sequence[str]) -> None:
     from omegaconf import DictConfig
 
     failures: list[str] = []
+    records: list[RunRecord] = []
 
     @hydra.main(version_base="1.3", config_path="pkg://exobench.conf", config_name="config")
     def job(config: DictConfig) -> None:
@@ -52,8 +66,9 @@ def _hydra(overrides: Sequence[str]) -> None:
             if is_one_of_several():
                 _run_in_step(config)
             else:
-                _run_job(config)
+                records.append(_run_job(config))
         except ExobenchError as error:
+            log.debug("the error came from here:", exc_info=error)
             if HydraConfig.get().mode != RunMode.MULTIRUN or is_one_of_several():
                 _fail(str(error))
             failures.append(f"job {HydraConfig.get().job.num} ({HydraConfig.get().job.override_dirname}): {error}")
@@ -61,6 +76,10 @@ def _hydra(overrides: Sequence[str]) -> None:
 
     sys.argv = [sys.argv[0], *overrides]
     job()
+    if len(records) > 1 and not is_quiet():
+        from exobench.terminal import print_sweep
+
+        print_sweep(records)
     if failures:
         _fail(f"{len(failures)} of the jobs failed: {'; '.join(failures)}")
 
@@ -94,7 +113,7 @@ def _run_in_step(config: object) -> None:
         sys.exit(status)
 
 
-def _run_job(config: object, *, reports: bool = True) -> None:
+def _run_job(config: object, *, reports: bool = True) -> RunRecord:
     from omegaconf import OmegaConf
 
     from exobench.method import FitInterrupted
@@ -103,7 +122,7 @@ def _run_job(config: object, *, reports: bool = True) -> None:
     logging.captureWarnings(True)
     settings = RunSettings.from_config(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     from exobench.runner import run, run_floor
-    from exobench.terminal import print_summary
+    from exobench.terminal import print_result_line, print_summary
 
     try:
         record = run(settings)
@@ -116,9 +135,13 @@ def _run_job(config: object, *, reports: bool = True) -> None:
             from exobench.report.page import build_page
 
             page = build_page(settings.places.runs, settings.places.reports)
-        print_summary(record, floor, page)
+        if is_quiet():
+            print_result_line(record)
+        else:
+            print_summary(record, floor, page)
     if record["status"] == "failed":
         raise ExobenchError(record["reason"])
+    return record
 
 
 def _fail(message: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from exobench import registry
 from exobench.errors import ExobenchError, unknown_name
+from exobench.small_commands import OUR_LOGGERS, QUIET, VERBOSE
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -32,7 +34,7 @@ def wants_help(arguments: Sequence[str]) -> bool:
 def help_text() -> str:
     """What ``--help`` prints."""
     lines = [
-        "usage: python -m exobench [method=NAME] [task=NAME] [KEY=VALUE ...] [-m]",
+        "usage: python -m exobench [method=NAME] [task=NAME] [KEY=VALUE ...] [-m] [-q] [-v]",
         "",
         "Trains a retrieval method on a task's shared spectra, scores it on the task's test set, and writes a record",
         "and a page. Run it again to read the finished record; a run that was cut off goes on from where it was.",
@@ -48,6 +50,8 @@ def help_text() -> str:
         "  method.KEY=VALUE, task.KEY=VALUE, data.KEY=VALUE",
         "                          any setting of the method, task or data; --cfg job shows them all",
         "  -m method=prior,exogan  one run for each value",
+        "  -q, --quiet             only one line of result a run, and errors",
+        "  -v, --verbose           details of every stage, and where an error came from",
         "",
         "example: python -m exobench method=exogan task=hotjupiter budget=1e4 seed=1",
     ]
@@ -63,25 +67,36 @@ def check_overrides(arguments: Sequence[str]) -> None:
     overrides, flags = _split_flags(arguments)
     for flag in flags:
         if flag not in (*_FLAGS, *_FLAGS_WITH_VALUE):
-            raise unknown_name("option", flag, [*_FLAGS, *_FLAGS_WITH_VALUE])
+            raise unknown_name("option", flag, [*_FLAGS, *_FLAGS_WITH_VALUE, *QUIET, *VERBOSE])
     several = any(flag in _MULTIRUN for flag in flags)
     _check_names(overrides, several)
     _compose(RUN_CONFIG, [_first_of_sweep(override) for override in overrides] if several else overrides)
 
 
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with all settings at the end: Hydra's parser takes them in one piece."""
+    settings, options = _sorted(arguments)
+    return [*(word for option in options for word in option), *settings]
+
+
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Settings, and options without their values."""
-    overrides: list[str] = []
-    flags: list[str] = []
+    settings, options = _sorted(arguments)
+    return settings, [option[0].split("=")[0] for option in options]
+
+
+def _sorted(arguments: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Settings, and options each with its value."""
+    settings: list[str] = []
+    options: list[list[str]] = []
     rest = iter(arguments)
     for argument in rest:
         if not argument.startswith("-"):
-            overrides.append(argument)
-            continue
-        flags.append(argument.split("=")[0])
-        if argument in _FLAGS_WITH_VALUE:
-            next(rest, None)
-    return overrides, flags
+            settings.append(argument)
+        else:
+            value = next(rest, None) if argument in _FLAGS_WITH_VALUE else None
+            options.append([argument] if value is None else [argument, value])
+    return settings, options
 
 
 def _first_of_sweep(override: str) -> str:
@@ -130,6 +145,20 @@ def plugin_overrides(arguments: Sequence[str]) -> list[str]:
     if not places or any("hydra.searchpath" in argument for argument in arguments):
         return []
     return [f"hydra.searchpath=[{','.join(places)}]"]
+
+
+def output_overrides(level: int | None) -> list[str]:
+    """What Hydra needs to be told of ``-q`` and ``-v``, so that jobs in other processes hear of it as well.
+
+    Args:
+        level: of logging; None for the usual one.
+    """
+    if level is None:
+        return []
+    if level == logging.DEBUG:
+        return [f"hydra.verbose=[{','.join(OUR_LOGGERS)}]"]
+    name = logging.getLevelName(level)
+    return [f"{part}.root.level={name}" for part in ("hydra.job_logging", "hydra.hydra_logging")]
 
 
 def _check_form(override: str) -> None:

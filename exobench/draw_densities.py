@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from exobench.data.source import TestSpectra
 from exobench.drawing import Drawn
@@ -23,6 +22,7 @@ from exobench.metrics.draws import spread_draws
 from exobench.metrics.inputs import BOX_TOLERANCE
 from exobench.metrics.predictive import log_likelihood_peak
 from exobench.posterior import AbstractPosterior
+from exobench.progress import track
 from exobench.simulators.base import Simulator
 from exobench.task import Task
 
@@ -100,7 +100,7 @@ def _log_likelihoods(task: Task, simulator: Simulator, test: TestSpectra, theta:
     safe = np.clip(np.where(inside[..., None], theta, low), low, high)
     values = np.empty((n_obs, n_each))
     step = max(1, _ROWS_AT_ONCE // n_each)
-    for first in tqdm(range(0, n_obs, step), desc="likelihoods", unit="call", disable=None, leave=False):
+    for first in track(range(0, n_obs, step), "likelihoods of draws", "calls"):
         rows = slice(first, first + step)
         with torch.no_grad():
             depth = simulator(torch.as_tensor(safe[rows].reshape(-1, theta.shape[2]))).double().cpu().numpy()
@@ -112,7 +112,7 @@ def _log_likelihoods(task: Task, simulator: Simulator, test: TestSpectra, theta:
 def _log_probs(posterior: AbstractPosterior, test: TestSpectra, theta: Array, spectra_per_call: int) -> Array:
     """Log density of theta (obs, draw, param), (obs, draw)."""
     step = max(1, min(spectra_per_call, _ROWS_AT_ONCE // theta.shape[1]))
-    calls = tqdm(range(0, len(theta), step), desc="densities", unit="call", disable=None, leave=False)
+    calls = track(range(0, len(theta), step), "densities of draws", "calls")
     return np.concatenate(
         [
             posterior.log_prob(theta[rows], test.x[rows], test.sigma[rows])

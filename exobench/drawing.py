@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from exobench.data.source import TestSpectra
 from exobench.errors import ExobenchError
@@ -19,6 +18,7 @@ from exobench.method import AbstractMethod, Capability
 from exobench.metrics.cost import peak_rss_bytes
 from exobench.posterior import AbstractPosterior
 from exobench.problem import InferenceProblem
+from exobench.progress import Progress, clock, track
 from exobench.results import DIAGNOSTICS, DRAWS, read_arrays, write_arrays
 from exobench.seeds import rng_for, stable_hash
 
@@ -57,6 +57,11 @@ class Drawn:
     peak_memory_bytes: int
     diagnostics: dict[str, Array]
 
+    def cost_line(self) -> str:
+        """What they cost, in words."""
+        each = self.seconds / max(len(self.theta), 1)
+        return f"{clock(self.seconds)}, {each:.3g} s a spectrum, {self.likelihood_calls:,} likelihood calls"
+
     def mean_diagnostics(self) -> dict[str, float]:
         """The mean over spectra of every diagnostic that is finite somewhere."""
         finite = {name: values[np.isfinite(values)] for name, values in self.diagnostics.items()}
@@ -92,10 +97,12 @@ def draw_posteriors(
     key = stable_hash({"fit": fit_key, "n_draws": n_draws, "calls of": method.spectra_per_call})
     calls = _Calls(posterior, method.registered_name, problem, test, n_draws, identity, folder / CALLS / key)
     firsts = range(0, len(test.x), method.spectra_per_call)
-    answers = [
-        calls(first, min(first + method.spectra_per_call, len(test.x)))
-        for first in tqdm(firsts, desc="sampling", unit="call", disable=None, leave=False)
-    ]
+    answers = []
+    with Progress(f"{method.registered_name}: drawing", len(test.x)) as progress:
+        for first in firsts:
+            last = min(first + method.spectra_per_call, len(test.x))
+            answers.append(calls(first, last))
+            progress.reach(last)
     densities = None
     if Capability.LOG_PROB in method.capabilities:
         densities = _log_prob_of_truths(posterior, test, firsts, method.spectra_per_call)
@@ -184,7 +191,7 @@ def _without_weight(log_weight: Array, n_draws: int) -> Array:
 
 def _log_prob_of_truths(posterior: AbstractPosterior, test: TestSpectra, firsts: range, size: int) -> Array:
     densities = []
-    for first in firsts:
+    for first in track(firsts, "densities of the truths", "calls"):
         rows = slice(first, first + size)
         truth = test.theta_true[rows][:, None, :]
         densities.append(posterior.log_prob(truth, test.x[rows], test.sigma[rows])[:, 0])

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from exobench.devices import peak_device_bytes
 from exobench.files import write_atomically
 from exobench.finished_fits import FitLibrary, read_fit_note, write_fit_note
@@ -23,6 +21,8 @@ from exobench.method import AbstractMethod, Limits, Progress
 from exobench.metrics.cost import peak_rss_bytes
 from exobench.posterior import AbstractPosterior
 from exobench.problem import InferenceProblem
+from exobench.progress import Progress as Bar
+from exobench.progress import clock
 from exobench.results import POSTERIOR
 from exobench.seeds import rng_for
 
@@ -42,6 +42,11 @@ class Fitted:
     likelihood_calls: int
     peak_memory_bytes: int
     peak_device_bytes: int | None
+
+    def cost_line(self) -> str:
+        """What it cost, in words."""
+        calls = f"{self.simulations:,} simulations, {self.likelihood_calls:,} likelihood calls"
+        return f"{clock(self.seconds)}, {calls}, peak memory {self.peak_memory_bytes / 2**30:.2f} GiB"
 
 
 def fit_or_load(
@@ -84,7 +89,7 @@ def fit_or_load(
     before_fit()
     start = time.perf_counter()
     spent = lambda: before + time.perf_counter() - start  # noqa: E731
-    with _progress(folder, "training", spent) as progress, _stop_signals() as stop:
+    with _progress(folder, f"{method.registered_name}: training", spent) as progress, _stop_signals() as stop:
         posterior = method.fit(
             problem,
             limits=limits,
@@ -159,14 +164,12 @@ def _earlier_seconds(workdir: Path) -> float:
 def _progress(folder: Path, title: str, spent: Callable[[], float]) -> Iterator[Progress]:
     """A bar on a terminal, every scalar in ``scalars.csv``, and the seconds spent, for a resumed fit to add to."""
     noted = spent()
-    bar = tqdm(desc=title, disable=None, leave=False, unit="step")
+    bar = Bar(title, 100.0, "%")
     with open(folder / "scalars.csv", "a", buffering=1, newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
 
         def update(done: int, total: int, text: str) -> None:
-            bar.total = total
-            bar.set_postfix_str(text, refresh=False)
-            bar.update(done - bar.n)
+            bar.reach(100.0 * done / max(total, 1), text)
             nonlocal noted
             if spent() - noted > SECONDS_BETWEEN_NOTES:
                 noted = spent()

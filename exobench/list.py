@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from exobench.errors import unknown_name
 from exobench.listing import Listed, list_methods, list_tasks
+from exobench.small_commands import command_arguments, with_output_help
 
 _KINDS = {"methods": list_methods, "tasks": list_tasks}
 _USAGE = f"""usage: python -m exobench.list [{"] [".join(_KINDS)}] [--json]
@@ -18,9 +19,9 @@ cannot be used, the reason. --json prints all of it, with settings and defaults.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the list; a wrong argument ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = command_arguments(arguments)
     if "-h" in given or "--help" in given:
-        print(_USAGE)
+        print(with_output_help(_USAGE), end="")
         return
     for argument in given:
         if argument not in (*_KINDS, "--json"):

@@ -25,6 +25,8 @@ SCHEMA_VERSION = 1
 RECORD, DRAWS, SCORES, POSTERIOR = "run.json", "draws.h5", "scores.h5", "posterior"
 DIAGNOSTICS = "diagnostics.h5"
 """What the method recorded of each spectrum: named arrays (obs,), such as log_evidence."""
+PREDICTIVE = "predictive.h5"
+"""The first spectra with what the draws predict of them; see `exobench.predictive_bands`."""
 
 REQUIRED = ("schema_version", "metrics_version", "status", "task", "task_id", "method", "seed", "budget", "n_test")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exobench.errors import ExobenchError
-from exobench.small_commands import failing_in_one_line, split_arguments
+from exobench.small_commands import command_arguments, failing_in_one_line, split_arguments, with_output_help
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,9 +65,9 @@ class ScoreRequest:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Scores; wrong input ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = command_arguments(arguments)
     if not given or any(argument in ("-h", "--help") for argument in given):
-        print(HELP, end="")
+        print(with_output_help(HELP), end="")
         return
     with failing_in_one_line():
         _run(parse(given))

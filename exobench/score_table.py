@@ -22,21 +22,34 @@ def score_table(draws: DrawSet, scores: Sequence[Score], verdict: Verdict) -> st
         verdict: the calibration badge.
     """
     inputs = draws.inputs
-    reasons: list[str] = []
-    joint = [["all parameters together", "", "better", "ideal"]]
-    joint += [[score.metric, _cell(score, reasons), *_aim(score.metric)] for score in scores if score.parameter is None]
     lines = [
         f"{inputs.n_obs:,} spectra, {inputs.n_draws:,} draws each, {len(inputs.names)} parameters; "
         "± one standard error over spectra.",
         "",
-        *_aligned(joint),
-        "",
-        *_parameter_tables(scores, inputs.names, reasons),
-        f"Calibration: {verdict.status} ({verdict.reason})",
-        *(f"[{number}] {reason}" for number, reason in enumerate(reasons, start=1)),
+        *score_lines(scores, inputs.names, f"Calibration: {verdict.status} ({verdict.reason})"),
         *(f"Note: {note}." for note in draws.notes),
     ]
     return "\n".join(lines)
+
+
+def score_lines(scores: Sequence[Score], names: Sequence[str], calibration: str) -> list[str]:
+    """Tables of joint scores and of those of each parameter, the line on calibration, and the reasons of gaps.
+
+    Args:
+        scores: of all spectra.
+        names: of the parameters.
+        calibration: what the badge says.
+    """
+    reasons: list[str] = []
+    joint = [["all parameters together", "", "better", "ideal"]]
+    joint += [[score.metric, _cell(score, reasons), *_aim(score.metric)] for score in scores if score.parameter is None]
+    return [
+        *aligned(joint),
+        "",
+        *_parameter_tables(scores, names, reasons),
+        calibration,
+        *(f"[{number}] {reason}" for number, reason in enumerate(reasons, start=1)),
+    ]
 
 
 def _parameter_tables(scores: Sequence[Score], names: Sequence[str], reasons: list[str]) -> list[str]:
@@ -66,10 +79,11 @@ def _block(
 ) -> list[str]:
     rows = [["each parameter", *names[first:last], "ideal"]]
     rows += [[metric, *row[first:last], _aim(metric)[1]] for metric, row in zip(metrics, cells, strict=True)]
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equally many cells as lines with straight columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

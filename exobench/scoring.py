@@ -23,6 +23,7 @@ from exobench.metrics.regions import NOISE_KEY, noise_level_ppm
 from exobench.metrics.tarp import FEWEST_FOR_TARP, reference_points
 from exobench.parameters import ParameterSpace
 from exobench.posterior import AbstractPosterior
+from exobench.progress import Progress
 from exobench.results import SCORES, write_arrays
 from exobench.seeds import rng_for
 from exobench.task import Task
@@ -60,7 +61,8 @@ def score_draws(
     log.info("scoring ...")
     part, note = part_quantities(task, test, drawn, method, posterior)
     inputs = scoring_inputs(task, test, drawn.theta, drawn.log_weight, log_prob_true=drawn.log_prob_true, **part)
-    table = per_spectrum(inputs, rng_for(*identity, "score"))
+    with Progress(f"scoring {len(test.x):,} spectra", None):
+        table = per_spectrum(inputs, rng_for(*identity, "score"))
     table[NOISE_KEY] = noise_level_ppm(test.sigma)
     table |= log_bayes_factor or {}
     return write_scores(table, task, folder) | {"draw_densities": note}
@@ -104,7 +106,8 @@ def scoring_inputs(
 def write_scores(table: dict[str, Array], task: Task, folder: Path) -> dict[str, Any]:
     """Stores per-spectrum arrays and returns what a record says of them: scores and the badge of calibration."""
     write_arrays(folder / SCORES, table, {"task_id": task.task_id})
-    scores = aggregate(table, task.parameters.names, task.parameters.low, task.parameters.high)
+    with Progress("averages and their errors", None):
+        scores = aggregate(table, task.parameters.names, task.parameters.low, task.parameters.high)
     verdict = calibration_verdict(table["rank"], task.parameters.names)
     return {"scores": [score.to_dict() for score in scores], "calibration": asdict(verdict)}
 

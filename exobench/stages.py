@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,9 @@ from exobench.fitting import Fitted, fit_or_load, help_to_fit
 from exobench.method import AbstractMethod, Capability, Limits
 from exobench.metrics.cost import Cost
 from exobench.metrics.score import METRICS_VERSION
+from exobench.predictive_bands import write_predictive
 from exobench.problem import BudgetExceeded, InferenceProblem
+from exobench.progress import clock
 from exobench.provenance import code_version, hardware, package_versions
 from exobench.registry import METHODS, TASKS, package_of, settings_of
 from exobench.results import RunRecord, write_record
@@ -71,6 +75,8 @@ class Stages:
         if reason is not None:
             log.info("%s is skipped on %s: %s", header["method"], task.name, reason)
             return write_record(folder, {**header, "status": "skipped", "reason": reason})
+        log.debug("folder: %s", folder)
+        log.debug("settings: %s", json.dumps(self.resolved))
         data = self.data()
         library = _fit_library(settings, task, self.resolved)
         others = None if settings.rerun else library
@@ -82,12 +88,17 @@ class Stages:
             fitted = fit_or_load(
                 method, problem, self.limits, self.identity, self.device, folder, key, others, self.call_for_help
             )
+            log.debug("fit: %s", fitted.cost_line())
             n_draws = self.resolved["n_draws"]
             drawn = draw_posteriors(fitted.posterior, method, problem, data.test, n_draws, self.identity, folder, key)
         except BudgetExceeded as error:
             log.error("%s passed its budget on %s: %s", header["method"], task.name, error)
             return write_record(folder, {**header, "status": "failed", "reason": str(error)})
+        log.debug("draws: %s", drawn.cost_line())
+        start = time.perf_counter()
         scored = score_draws(task, data.test, drawn, method, fitted.posterior, self.identity, folder)
+        log.debug("scores: %s", clock(time.perf_counter() - start))
+        write_predictive(task, data.test, drawn, folder)
         figures = fitted.posterior.draw_figures(*data.test.head(4), folder=folder / "figures")
         record = write_record(
             folder,

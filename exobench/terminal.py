@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from exobench.metrics.aggregate import aggregate
@@ -27,7 +28,8 @@ def print_summary(record: RunRecord, floor: RunRecord, page: Path | None, consol
     """Prints one run beside the prior on the same spectra."""
     console = console or Console()
     if record["status"] != "ok":
-        console.print(f"{record['method']} on {record['task']}: {record['status']}: {record['reason']}")
+        line = f"{record['method']} on {record['task']}: {record['status']}: {record['reason']}"
+        console.print(escape(line))
         return
     n_obs = min(record["n_test"], floor["n_test"])
     scores, floor_scores = scores_on(record, n_obs), scores_on(floor, n_obs)
@@ -37,6 +39,29 @@ def print_summary(record: RunRecord, floor: RunRecord, page: Path | None, consol
     console.print(f"Record: {record.folder}", soft_wrap=True, highlight=False)
     if page is not None:
         console.print(f"Page:   {page}", soft_wrap=True, highlight=False)
+
+
+def print_result_line(record: RunRecord) -> None:
+    """Prints one run as one line: all that is said with ``-q``."""
+    print(f"{record['method']} on {record['task']}: {_result(record)}: {record.folder}")
+
+
+def print_sweep(records: Sequence[RunRecord], console: Console | None = None) -> None:
+    """Prints the runs of a sweep as one table, those of one task together; rows are not ranked."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for title in ("task", "method", "budget", "seed", "spectra", "result"):
+        table.add_column(title, no_wrap=title != "result")
+    for record in sorted(records, key=lambda each: (each["task"], each["task_id"])):
+        shown = [record["task"], record["method"], f"{record['budget']:,}", record["seed"], f"{record['n_test']:,}"]
+        table.add_row(*(escape(str(value)) for value in (*shown, _result(record))))
+    (console or Console()).print(table)
+
+
+def _result(record: RunRecord) -> str:
+    if record["status"] != "ok":
+        return f"{record['status']} ({record['reason']})"
+    energy = find_score([Score(**score) for score in record["scores"]], "energy_score")
+    return f"energy score {format_score(energy, '.4f')}, calibration {record['calibration']['status']}"
 
 
 def scores_on(record: RunRecord, n_obs: int) -> list[Score]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from exobench.progress import track
 from exobench_baselines.exogan.layout import Layout
 from exobench_baselines.exogan.losses import generator_loss
 from exobench_baselines.exogan.masks import cut_bins, visible_pixels
@@ -173,7 +174,7 @@ class Search:
         last = torch.full((n_obs,), torch.inf, device=z.device)
         active = torch.ones(n_obs, dtype=torch.bool, device=z.device)
         count = max(1, self.evaluations)
-        for number in range(1, count + 1):
+        for number in track(range(1, count + 1), "in-painting", "evaluations"):
             final = number == count
             pictures, contextual, loss, gradient = self._evaluate(flat, misfit, need_gradient=not final)
             mean = loss.unflatten(0, (n_obs, restarts)).mean(dim=1)

@@ -29,7 +29,7 @@ class ExoGAN(AbstractMethod):
         ExobenchError: a value that no fit can use.
     """
 
-    capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.MISSING_BINS
+    capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.MISSING_BINS | Capability.SURPRISE
     default_n_test: ClassVar[int] = 100
     default_n_draws: ClassVar[int] = 1000
 

@@ -15,6 +15,7 @@ from torch import nn
 from exobench.errors import ExobenchError
 from exobench.parameters import ParameterSpace
 from exobench.posterior import AbstractPosterior, PosteriorSamples
+from exobench.progress import track
 from exobench_baselines.exogan.calibration import Calibrator
 from exobench_baselines.exogan.encoder import N_NOISE, SpectrumStatistics, StochasticEncoder
 from exobench_baselines.exogan.inpainting import Completions, DepthMisfit, Misfit, PublishedMisfit, Search
@@ -26,6 +27,7 @@ from exobench_baselines.exogan.recipe import Recipe
 
 Array = NDArray[np.float64]
 _SMALLEST_STEP = 2e-3
+_RESTARTS_OF_SURPRISE = 8
 
 
 @dataclass
@@ -135,7 +137,7 @@ class ExoGANPosterior(AbstractPosterior):
         seeds = rng.integers(2**62, size=len(x))
         per_batch = max(1, self.recipe.batch_pictures // self.recipe.restarts)
         theta, misfit, loss, evaluations = [], [], [], []
-        for start in range(0, len(x), per_batch):
+        for start in track(range(0, len(x), per_batch), "completing", "batches"):
             rows = slice(start, start + per_batch)
             done = self.complete(x[rows], sigma[rows], seeds[rows])
             theta.append(self._draws(done, n_draws, seeds[rows]))
@@ -150,6 +152,27 @@ class ExoGANPosterior(AbstractPosterior):
                 "evaluations": np.concatenate(evaluations),
             },
         )
+
+    def surprise(self, x: Array, sigma: Array) -> Array:
+        """How unlike the training spectra each spectrum is, (obs,): what in-painting leaves of it.
+
+        The mean over a few restarts of their contextual loss, from the same starts for every spectrum: the generator
+        makes spectra like those of training, and no latent gives another (as in AnoGAN, Schlegl et al. 2017,
+        arXiv:1703.05921).
+
+        Raises:
+            ExobenchError: as ``sample``.
+        """
+        self._check(x, sigma)
+        restarts = min(self.recipe.restarts, _RESTARTS_OF_SURPRISE)
+        per_batch = max(1, self.recipe.batch_pictures // restarts)
+        misfit = []
+        for start in range(0, len(x), per_batch):
+            rows = slice(start, start + per_batch)
+            seeds = np.zeros(len(x[rows]), dtype=np.int64)
+            done = self.complete(x[rows], sigma[rows], seeds, restarts=restarts)
+            misfit.append(done.misfit.mean(dim=1).double().cpu().numpy())
+        return np.nan_to_num(np.concatenate(misfit), nan=np.finfo(np.float64).max)
 
     def complete(self, x: Array, sigma: Array, seeds: NDArray[np.int64], *, restarts: int | None = None) -> Completions:
         """In-paints spectra x, sigma (obs, bin) from starts that follow from one seed a spectrum."""

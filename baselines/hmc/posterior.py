@@ -13,6 +13,7 @@ from exobench.errors import ExobenchError
 from exobench.files import write_atomically
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
+from exobench.progress import track
 from exobench_baselines.hmc.sampler import SamplerSettings, sample_spectrum
 from exobench_baselines.hmc.target import Target
 
@@ -41,7 +42,7 @@ class HMCPosterior(AbstractPosterior):
         streams = rng.spawn(len(x))
         spectra = [
             sample_spectrum(Target(self.problem, x[row], sigma[row]), n_draws, self.settings, streams[row])
-            for row in range(len(x))
+            for row in track(range(len(x)), "hmc")
         ]
         names = spectra[0].diagnostics
         return PosteriorSamples(

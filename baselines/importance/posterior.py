@@ -14,6 +14,7 @@ from exobench.files import write_atomically
 from exobench.inner_fit import InnerFit, load_inner, save_inner
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
+from exobench.progress import track
 from exobench.sampling.importance import WeightedDraws
 from exobench.sampling.proposal_search import ProposalSettings, proposal_for
 from exobench.sampling.psis import pareto_k
@@ -63,7 +64,7 @@ class ImportancePosterior(AbstractPosterior):
 
         Where a spectrum has fewer draws with weight than asked for, the rest repeat a draw with weight zero.
         """
-        streams = rng.spawn(len(x))
+        streams = track(rng.spawn(len(x)), "importance")
         rows = [self._spectrum(x[row], sigma[row], n_draws, stream) for row, stream in enumerate(streams)]
         n_most = max(1, *(len(draws.theta) for draws, _ in rows))
         padded = [_padded(draws, n_most, self.problem) for draws, _ in rows]

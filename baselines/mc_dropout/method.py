@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -13,10 +14,12 @@ from exobench.networks.encoder import SpectrumEncoder
 from exobench.networks.spectrum import SpectrumFeatures
 from exobench.neural.estimator import ConditionalEstimator
 from exobench.neural.method import NeuralMethod
+from exobench.neural.posterior import NeuralPosterior
 from exobench.problem import InferenceProblem
 from exobench.registry import register_method
 from exobench_baselines.mc_dropout.convolutional import ChallengeEncoder, length_left
 from exobench_baselines.mc_dropout.head import OUTPUTS, DropoutHead
+from exobench_baselines.mc_dropout.posterior import DropoutPosterior
 
 
 @register_method("mc_dropout")
@@ -35,7 +38,7 @@ class MCDropout(NeuralMethod):
         ExobenchError: a value that no fit can use.
     """
 
-    capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.MISSING_BINS
+    capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.MISSING_BINS | Capability.SURPRISE
     encoder_class: ClassVar[type[SpectrumEncoder]] = ChallengeEncoder
     default_training: ClassVar[dict[str, Any]] = {"epochs": 12, "batch_size": 256, "settle_share": 0.0}
 
@@ -69,6 +72,15 @@ class MCDropout(NeuralMethod):
         if not _is_whole(self.n_component, 0):
             raise ExobenchError(f"method.n_component={self.n_component} must be a whole number of at least 0.")
 
+    def fit(self, problem: InferenceProblem, **how: Any) -> DropoutPosterior:
+        """Trains; see ``NeuralMethod.fit``."""
+        return _with_passes(super().fit(problem, **how))
+
+    @classmethod
+    def load_posterior(cls, path: Path, problem: InferenceProblem, device: str) -> DropoutPosterior:
+        """Reads back a saved posterior."""
+        return _with_passes(super().load_posterior(path, problem, device))
+
     def skip(self, problem: InferenceProblem) -> str | None:
         """Why the network does not fit these spectra, or None."""
         try:
@@ -86,6 +98,10 @@ class MCDropout(NeuralMethod):
         del u
         features = SpectrumFeatures.fitted(torch.as_tensor(x), torch.as_tensor(sigma), self.n_component)
         return ChallengeEncoder(self.filters, features)
+
+
+def _with_passes(found: NeuralPosterior) -> DropoutPosterior:
+    return DropoutPosterior(found.model, found.description, found.device)
 
 
 def _is_whole(value: object, low: int) -> bool:

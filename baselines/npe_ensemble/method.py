@@ -35,7 +35,7 @@ class NPEEnsemble(AbstractMethod):
         ExobenchError: a value that no fit can use.
     """
 
-    capabilities: ClassVar[Capability] = _NEEDS
+    capabilities: ClassVar[Capability] = _NEEDS | Capability.SURPRISE
     default_n_test: ClassVar[int] = 10_000
     default_n_draws: ClassVar[int] = 200
 

@@ -12,11 +12,15 @@ from scipy.special import logsumexp
 from exobench.errors import ExobenchError
 from exobench.files import write_atomically
 from exobench.inner_fit import InnerFit, load_inner, save_inner
+from exobench.method import Capability
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
+from exobench.seeds import rng_for
 
 Array = NDArray[np.float64]
 _DESCRIPTION = "ensemble.json"
+_DRAWS_OF_SURPRISE = 32
+_SMALLEST_SHARE = 1e-6
 
 
 class EnsemblePosterior(AbstractPosterior):
@@ -51,6 +55,38 @@ class EnsemblePosterior(AbstractPosterior):
         """Natural log of the members' mean density, (obs, draw), of theta (obs, draw, param)."""
         log_probs = np.stack([member.posterior.log_prob(theta, x, sigma) for member in self.members])
         return logsumexp(log_probs, axis=0) - np.log(len(self.members))
+
+    def surprise(self, x: Array, sigma: Array) -> Array:
+        """How unlike the training spectra each spectrum is, (obs,): the members' discord and, where theirs is known,
+        their own surprise, in quadrature.
+
+        Discord is the spread of the members' mean draws over that of their draws, the root of its square's sum over
+        parameters: members were fitted to agree on training spectra alone (Lakshminarayanan et al. 2017). One member
+        has none.
+
+        Raises:
+            ExobenchError: as a member's ``sample``.
+        """
+        found = self._discord(x, sigma)
+        known = [m.posterior for m in self.members if Capability.SURPRISE in m.method.capabilities]
+        if known:
+            found = np.hypot(found, np.mean([member.surprise(x, sigma) for member in known], axis=0))
+        return found
+
+    def _discord(self, x: Array, sigma: Array) -> Array:
+        if len(self.members) == 1:
+            return np.zeros(len(x))
+        means, variances = [], []
+        for index, member in enumerate(self.members):
+            rng = rng_for("ensemble surprise", index)
+            theta = member.posterior.sample(x, sigma, _DRAWS_OF_SURPRISE, rng=rng).theta
+            means.append(theta.mean(axis=1))
+            variances.append(theta.var(axis=1))
+        within = np.mean(variances, axis=0)
+        # Draws that crowd on the prior's edge may be all alike.
+        smallest = _SMALLEST_SHARE * within.mean(axis=0) + np.finfo(np.float64).tiny
+        ratio = np.var(means, axis=0, ddof=1) / np.maximum(within, smallest)
+        return np.sqrt(ratio.sum(axis=1))
 
     def save(self, path: Path) -> None:
         """Writes each member into a folder of its own."""

@@ -41,7 +41,7 @@ class RandomForest(AbstractMethod):
         ExobenchError: a value that no fit can use.
     """
 
-    capabilities: ClassVar[Capability] = Capability.AMORTISED
+    capabilities: ClassVar[Capability] = Capability.AMORTISED | Capability.SURPRISE
     default_n_test: ClassVar[int] = 10_000
     default_n_draws: ClassVar[int] = 200
 

@@ -11,6 +11,7 @@ from exobench.errors import ExobenchError
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench_baselines.random_forest.features import Features
 from exobench_baselines.random_forest.storage import read_arrays, write_arrays
+from exobench_baselines.random_forest.surprise import departure, disagreement
 from exobench_baselines.random_forest.trees import Trees
 
 Array = NDArray[np.float64]
@@ -59,6 +60,23 @@ class ForestPosterior(AbstractPosterior):
                 first, n = self._first_member[one], self.trees.n_member[one]
                 np.add.at(row, self.trees.member[first : first + n], 1.0 / (n * len(self.trees)))
         return weights
+
+    def surprise(self, x: Array, sigma: Array) -> Array:
+        """How unlike the training spectra each spectrum is, (obs,): what its components leave, and the trees' discord.
+
+        The two of `exobench_baselines.random_forest.surprise` in quadrature; every saved forest holds what they need.
+
+        Raises:
+            ExobenchError: spectra of another grid, or with missing bins.
+        """
+        span = np.ptp(self.theta, axis=0)
+        unit = (self.theta - self.theta.min(axis=0)) / np.where(span > 0, span, 1.0)
+        found = np.empty(len(x))
+        for first in range(0, len(x), _SPECTRA_A_CALL):
+            rows = slice(first, first + _SPECTRA_A_CALL)
+            discord = disagreement(self.trees, unit, self.trees.leaves(self.features(x[rows], sigma[rows])))
+            found[rows] = np.hypot(departure(self.features, x[rows], sigma[rows]), discord)
+        return found
 
     def _draw_members(self, leaf: NDArray[np.int64], n_draws: int, rng: np.random.Generator) -> NDArray[np.uint32]:
         """Training rows (obs, n_draws) for leaves (obs, tree)."""

@@ -17,6 +17,7 @@ from exobench.files import write_atomically
 from exobench.inner_fit import InnerFit, load_inner, save_inner
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
+from exobench.progress import track
 from exobench.sampling.bridge import BridgeSettings, Crossing, LogDensities, cross
 from exobench.sampling.proposal import Proposal
 from exobench.sampling.proposal_search import ProposalSettings, proposal_for
@@ -95,7 +96,7 @@ class SMCPosterior(AbstractPosterior):
 
     def sample(self, x: Array, sigma: Array, n_draws: int, *, rng: np.random.Generator) -> PosteriorSamples:
         """Equal-weight draws: particles of all populations, at most as many as there are."""
-        streams = rng.spawn(len(x))
+        streams = track(rng.spawn(len(x)), "smc")
         rows = [self._spectrum(x[row], sigma[row], n_draws, stream) for row, stream in enumerate(streams)]
         diagnostics = {name: np.array([notes[name] for _, notes in rows]) for name in rows[0][1]}
         return PosteriorSamples(np.stack([theta for theta, _ in rows]), None, diagnostics)

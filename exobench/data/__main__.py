@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from exobench.data import commands, import_command
 from exobench.errors import ExobenchError, unknown_name
-from exobench.small_commands import failing_in_one_line
+from exobench.small_commands import command_arguments, failing_in_one_line
 
 _COMMANDS = {
     "generate": "make the shared spectra of a task: n=10_000_000 storage=uint16",
@@ -22,7 +23,7 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a subcommand; wrong input ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = command_arguments(arguments, usual=logging.WARNING)
     if not given or given[0] in ("-h", "--help"):
         print(_help_text())
         return
@@ -62,6 +63,7 @@ def _help_text() -> str:
             *(f"  {name:10}{what}" for name, what in _COMMANDS.items()),
             "",
             "python -m exobench.data COMMAND --help lists the settings of a command.",
+            "Each takes -q (only the result and errors) and -v (details).",
         ]
     )
 

@@ -10,6 +10,7 @@ from exobench import registry
 from exobench.command_line import compose_settings, settings_lines, wants_help
 from exobench.errors import ExobenchError, unknown_name
 from exobench.places import Places
+from exobench.progress import is_quiet
 
 DRY_RUN = "--dry-run"
 _TEST = "test"
@@ -71,7 +72,8 @@ def run_generate(arguments: Sequence[str]) -> int:
     # A GPU serves one process best; the numbers do not depend on how many there are.
     n_process = 1 if str(settings["device"]).startswith("cuda") else resolve_workers(settings["workers"])
     plan = plan_split(recipe, root, split, n)
-    print("\n".join(plan.lines()), flush=True)
+    if DRY_RUN in arguments or not is_quiet():
+        print("\n".join(plan.lines()), flush=True)
     if DRY_RUN in arguments:
         if plan.n_missing:
             print(plan.time_line(measure_rate(recipe), n_process))

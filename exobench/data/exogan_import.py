@@ -19,12 +19,12 @@ from exobench.data.comparison import Comparison, compare_with_simulator
 from exobench.data.exogan_osf import FLAVOUR, SOURCE, list_chunks, read_chunk
 from exobench.data.generate import Workers, resolve_workers
 from exobench.data.imported import ImportedSpectra, ShardWriter, imported_task, read_sources, write_sources
-from exobench.data.progress import Progress
 from exobench.data.recipe import SPLITS
 from exobench.data.shard import Depth, Theta
 from exobench.data.source import recipe_of
 from exobench.errors import ExobenchError
 from exobench.files import folder_lock, remove_leftovers
+from exobench.progress import Progress
 from exobench.registry import build_task
 from exobench.simulators.base import Simulator
 from exobench.task import Task, TaskRequest
@@ -229,7 +229,7 @@ class _Job:
 
 def _checksums(files: Sequence[Path], progress: bool) -> list[str]:
     found = []
-    with Progress("checksums of files", len(files), show=progress) as bar:
+    with Progress("checksums", len(files), "files", show=progress) as bar:
         for path in files:
             with path.open("rb") as file:
                 found.append(hashlib.file_digest(file, "sha256").hexdigest())

@@ -6,17 +6,15 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import time
 from fnmatch import fnmatch
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
-from tqdm import tqdm
-
 from exobench.data.exogan_osf import FILE_PATTERN
 from exobench.data.osf import OSF_API, OsfClient, RemoteFile, Unreachable
 from exobench.errors import ExobenchError
+from exobench.progress import Progress
 
 PROJECT = "6dxps"
 """ExoGAN's training set: osf.io/6dxps."""
@@ -24,6 +22,7 @@ PROJECT = "6dxps"
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 1.0
 _READ_BYTES = 1 << 20
+_MB = 1e6
 _PART_SUFFIX = ".part"
 
 
@@ -125,12 +124,11 @@ def _download(client: OsfClient, file: RemoteFile, part: Path, progress: bool) -
 
 def _append(response: HTTPResponse, file: RemoteFile, part: Path, start: int, progress: bool) -> None:
     n_bytes = start
-    show = progress and sys.stderr.isatty()
     announced = response.getheader("Content-Length")
     end = start + int(announced) if announced and announced.isdecimal() else file.size
     with (
         part.open("r+b" if start else "wb") as output,
-        tqdm(desc=file.path.name, total=end, initial=start, unit="B", unit_scale=True, disable=not show) as bar,
+        Progress(file.path.name, end and end / _MB, "MB", done=start / _MB, show=progress) as bar,
     ):
         output.seek(start)
         while block := _read(response, file.url):
@@ -138,7 +136,7 @@ def _append(response: HTTPResponse, file: RemoteFile, part: Path, start: int, pr
             if file.size is not None and n_bytes > file.size:
                 raise ExobenchError(f"{file.url} sends more than the {file.size:,} bytes that the listing gives.")
             output.write(block)
-            bar.update(len(block))
+            bar.add(len(block) / _MB)
         output.truncate()
     if end is not None and n_bytes < end:
         raise Unreachable(f"{file.url}: the connection was cut after {n_bytes:,} of {end:,} bytes.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -10,17 +11,19 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from exobench.data.manifest import Manifest, manifest_of
-from exobench.data.progress import Progress
 from exobench.data.recipe import SPLITS, DataRecipe
 from exobench.data.shard import adopt_shard, has_right_size, is_intact
 from exobench.data.worker import make_here, make_in_processes, refuse_unguarded_scripts
 from exobench.errors import ExobenchError, unknown_name
 from exobench.files import folder_lock, remove_leftovers
+from exobench.progress import Progress, clock
 
 Workers = int | str
 """A number of processes, or "auto"."""
 
 _SECONDS_BETWEEN_MANIFESTS = 2.0
+
+log = logging.getLogger(__name__)
 
 
 def ensure_split(
@@ -37,7 +40,7 @@ def ensure_split(
         split: "train", "validation" or "test".
         n: rows needed; whole shards are made.
         workers: processes, or "auto": one for each core that this process may use.
-        progress: show a bar on a terminal, a line every half minute elsewhere.
+        progress: show a bar on a terminal, log lines at start and end everywhere.
 
     Raises:
         ExobenchError: a wrong argument, a folder that holds another data set, too little disk, or a simulator's error.
@@ -136,8 +139,13 @@ def _complete(
     todo = _missing(manifest, folder, split, wanted)
     _check_space(recipe, folder, len(todo))
     done = (len(wanted) - len(todo)) * recipe.shard_rows
-    with Progress(f"{recipe.task_name} {split}", len(wanted) * recipe.shard_rows, done=done, show=progress) as bar:
+    what, total = f"{recipe.task_name} {split}", len(wanted) * recipe.shard_rows
+    start = time.perf_counter()
+    level = logging.INFO if progress else logging.DEBUG
+    log.log(level, "%s: making %s spectra ...", what, f"{total - done:,}")
+    with Progress(what, total, done=done, show=progress) as bar:
         _make(recipe, manifest, folder, split, todo, n_process, bar)
+    log.log(level, "%s: made in %s", what, clock(time.perf_counter() - start))
 
 
 def _adopt(recipe: DataRecipe, manifest: Manifest, folder: Path, split: str, unlisted: Iterable[int]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 
+from exobench.progress import Progress
 from exobench.retrieve.request import Request, parse
-from exobench.small_commands import failing_in_one_line
+from exobench.small_commands import command_arguments, failing_in_one_line, with_output_help
 
 HELP = """usage: python -m exobench.retrieve SPECTRUM run=FOLDER [KEY=VALUE ...]
 
@@ -40,11 +40,10 @@ settings, with their defaults:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Retrieves; wrong input ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = command_arguments(arguments, usual=logging.WARNING)
     if not given or any(argument in ("-h", "--help") for argument in given):
-        print(HELP, end="")
+        print(with_output_help(HELP), end="")
         return
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.captureWarnings(True)  # of packages about one another, which are no news to whoever retrieves
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
     with failing_in_one_line(stopped="stopped."):
@@ -80,7 +79,9 @@ def _run(request: Request) -> None:
         setup=setup,
         refine=request.text("refine"),
     )
-    print(write_answer(retrieval, answer, request.out))
+    with Progress("figures and files", None):
+        text = write_answer(retrieval, answer, request.out)
+    print(text)
     print(f"\nFiles: {request.out}")
 
 

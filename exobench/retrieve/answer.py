@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from exobench.data.taurex_parfile import TaurexSetup
 from exobench.devices import resolve_device
 from exobench.errors import ExobenchError
+from exobench.find_runs import finished_records
 from exobench.metrics.resampling import draw_weights, effective_size, equal_draws
 from exobench.parameters import ParameterSpace
 from exobench.places import Places
+from exobench.progress import Progress
 from exobench.retrieve.admission import Star, check_missing_bins, check_unit, find_star, why_not_for_science
 from exobench.retrieve.familiar import Finding, Known, compare, known_spectra, warning
 from exobench.retrieve.observed import Observed
 from exobench.retrieve.rebin import rebin
 from exobench.retrieve.refine import doubts, refined
 from exobench.seeds import rng_for
-from exobench.shifts.finished import FinishedRun, finished_records, load_run, task_of
+from exobench.shifts.finished import FinishedRun, load_run, task_of
 
 Array = NDArray[np.float64]
 
@@ -205,7 +207,8 @@ class Retrieval:
 
     def _compared(self, x: Array, sigma: Array, theta: Array) -> list[Finding]:
         usable = self.run.task.parameters.clip(np.nan_to_num(theta))
-        return compare(self.run, self.known, x, sigma, usable, self.simulate)
+        with Progress("comparing with the training set", None):
+            return compare(self.run, self.known, x, sigma, usable, self.simulate)
 
 
 def _simulate(run: FinishedRun, device: str) -> Callable[[Array], Array]:

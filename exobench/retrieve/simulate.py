@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.opacities.grids import bin_bounds
-from exobench.small_commands import failing_in_one_line
+from exobench.small_commands import command_arguments, failing_in_one_line, with_output_help
 from exobench.task import Task
 
 Array = NDArray[np.float64]
@@ -27,9 +26,9 @@ _DEFAULTS = {"run": "", "row": "0", "out": "planet.dat", "opacities.path": "", "
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes; wrong input ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = command_arguments(arguments)
     if not given or any(argument in ("-h", "--help") for argument in given):
-        print(HELP, end="")
+        print(with_output_help(HELP), end="")
         return
     with failing_in_one_line():
         for path in _run(given):
@@ -84,8 +83,9 @@ def _run(arguments: Sequence[str]) -> list[Path]:
         raise ExobenchError(f"out={out} must end in .dat.")
     from exobench.data.choice import DataChoice
     from exobench.data.source import open_data
+    from exobench.find_runs import finished_records
     from exobench.places import Places
-    from exobench.shifts.finished import finished_records, task_of
+    from exobench.shifts.finished import task_of
 
     task = task_of(finished_records([Path(values["run"])])[0][0], values["opacities.path"] or None)
     row, data = int(values["row"]), Places.resolve(data=values["paths.data"] or None).data

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from exobench.posterior import PosteriorSamples
 from exobench.problem import InferenceProblem
+from exobench.progress import track
 from exobench.sampling.nested_run import LogLikelihood, NestedRun, systematic_rows
 
 Array = NDArray[np.float64]
@@ -61,7 +62,7 @@ def draw_each(
     seeds = rng.integers(2**63, size=len(x))
     theta = np.empty((len(x), n_draws, len(problem.parameters)))
     notes = {name: np.empty(len(x)) for name in DIAGNOSTICS}
-    for row, (x_row, sigma_row, seed) in enumerate(zip(x, sigma, seeds, strict=True)):
+    for row, (x_row, sigma_row, seed) in enumerate(track(zip(x, sigma, seeds, strict=True), "nested", total=len(x))):
         own = np.random.default_rng(int(seed))
         start, calls = time.perf_counter(), problem.likelihood_calls.n
         result = run(x_row, sigma_row, own)

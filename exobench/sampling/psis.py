@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from types import ModuleType
 
@@ -17,7 +18,8 @@ _FLAT = 1e-9
 
 
 def quiet_arviz() -> ModuleType:
-    """The package arviz, imported when first needed and without the announcement of its next major version."""
+    """The package arviz, imported when first needed and without the announcements of its next major version."""
+    logging.getLogger("arviz.preview").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         import arviz

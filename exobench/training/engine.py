@@ -201,6 +201,8 @@ class _Training:
             self._check_finite()
         if step % settings.report_every == 0:
             self._report()
+        elif step % max(1, settings.report_every // 10) == 0:
+            self.scalars.update(fraction_done(step, self.plan, self._seconds), step)
         ended_by = self._reached()
         if ended_by or step % self.plan.validate_every == 0:
             ended_by = self._validate(validation) or ended_by
@@ -247,7 +249,7 @@ class _Training:
         self.scalars(step, values)
         best = "" if self.summary.best_loss is None else f", validation {self.summary.best_loss:.3f}"
         fraction = fraction_done(step, self.plan, self._seconds)
-        self.scalars.update(fraction, f"training, step {step}, loss {loss:.3f}{best}")
+        self.scalars.update(fraction, step, f"loss {loss:.3f}{best}")
         self._loss_sum.zero_()
         self._window = now, step
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from exobench.errors import MissingDependencyError
 from exobench.method import Progress
+from exobench.progress import pace
 
 
 class Scalars:
@@ -26,6 +28,7 @@ class Scalars:
     def __init__(self, progress: Progress, folder: Path | None, first_step: int, is_first: bool) -> None:
         self._progress = progress if is_first else Progress.silent()
         self._writer = _summary_writer(folder, first_step) if folder is not None and is_first else None
+        self._first_step, self._started, self._text = first_step, time.monotonic(), ""
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Reports values by name."""
@@ -34,9 +37,11 @@ class Scalars:
             if self._writer is not None:
                 self._writer.add_scalar(name, value, step)
 
-    def update(self, fraction: float, text: str) -> None:
-        """Moves the bar."""
-        self._progress.update(round(1000 * fraction), 1000, text)
+    def update(self, fraction: float, step: int, text: str | None = None) -> None:
+        """Moves the bar; the words stay where none are given, for a loss costs a wait for the device."""
+        self._text = self._text if text is None else f", {text}"
+        rate = (step - self._first_step) / max(time.monotonic() - self._started, 1e-9)
+        self._progress.update(round(1000 * fraction), 1000, f"step {step:,}, {pace(rate, 'steps')}{self._text}")
 
     def close(self) -> None:
         """Writes out what TensorBoard still holds."""
