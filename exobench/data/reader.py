@@ -117,7 +117,8 @@ class SimulatedReader(SplitReader):
     """Rows that are simulated whenever they are asked for: the same numbers as those of float32 shards, without a disk.
 
     A block is one call of the simulator, as it is when shards are made. Pools are small, because what is drawn is
-    independent already: only later epochs have anything to mix.
+    independent already: only later epochs have anything to mix. Four lanes of two blocks let four processes share the
+    simulating.
 
     Args:
         recipe: see ``SplitReader``; its storage must be float32.
@@ -126,7 +127,7 @@ class SimulatedReader(SplitReader):
         cache_bytes: likewise.
     """
 
-    pool_blocks = 2
+    pool_blocks = 8
 
     def __init__(self, recipe: DataRecipe, split: str, n: int, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__(recipe, split, n, cache_bytes)

@@ -102,7 +102,8 @@ class ReaderSource:
             seed: orders rows and draws noise.
             noise: adds noise and gives sigma; None for no noise and sigma 0.
             start_step: steps to skip, without reading them.
-            rank: this process; it gets slice ``rank`` of every global batch.
+            rank: this process; it gets slice ``rank`` of every global batch, and of a large split reads (or simulates)
+                no more than that slice takes.
             world_size: processes that share the batches.
             prefetch: batches made ahead in a thread; 0 for none.
 

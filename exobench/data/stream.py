@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 Float32 = NDArray[np.float32]
+Content = tuple[NDArray[np.float64], StoredDepth]
 Gathered = tuple[Rows, Float32, StoredDepth]
 """Row numbers (n,), theta (n, param) and depths as stored."""
 
@@ -87,47 +88,55 @@ def _epoch(reader: SplitReader, settings: StreamSettings, epoch: int, first_step
         reader.shard_rows,
         reader.block_rows,
         reader.pool_blocks,
+        batch_size=settings.batch_size,
         seed=settings.seed,
         split=reader.split,
         epoch=epoch,
     )
     gather = _Gatherer(reader, order)
-    share = settings.share
     for step in range(first_step, reader.n // settings.batch_size):
-        first = step * settings.batch_size
-        yield gather(first + share.start, first + share.stop)
+        yield gather(step, settings.share)
 
 
 class _Gatherer:
-    """Collects the rows of an epoch in order, holding one pool at a time or, where it fits, the whole split."""
+    """Collects the rows of an epoch in order, holding one pool a lane or, where it fits, the whole split."""
 
     def __init__(self, reader: SplitReader, order: EpochOrder) -> None:
         self._reader, self._order = reader, order
         self._whole = reader.in_memory()
-        self._pool: Pool | None = None
-        self._held: tuple[NDArray[np.float64], StoredDepth] | None = None
+        self._lanes: dict[int, tuple[int, Rows, Content | None]] = {}
 
-    def __call__(self, start: int, stop: int) -> Gathered:
-        """Places start to stop of the epoch."""
-        parts = [self._part(number, within) for number, within in self._order.slices(start, stop)]
-        if len(parts) == 1:
-            return parts[0]
-        rows, theta, depth = zip(*parts, strict=True)
-        return np.concatenate(rows), np.concatenate(theta), join(depth)
-
-    def _part(self, number: int, within: slice) -> Gathered:
-        if self._pool is None or self._pool.number != number:
-            self._held = None
-            self._pool = self._order.pool(number)
-        rows, places = self._pool.rows[within], self._pool.places[within]
+    def __call__(self, step: int, share: slice) -> Gathered:
+        """A share of a step's batch; only lanes that hold some of it are read."""
+        parts = [
+            (self._held(lane, number), within)
+            for lane, start, stop in self._order.places(step, share)
+            for number, within in self._order.slices(start, stop)
+        ]
+        rows = np.concatenate([rows[within] for (rows, _), within in parts])
         if self._whole is not None:
             theta, depth = self._whole
             return rows, theta[rows].astype(np.float32), depth[rows]
-        if self._held is None:
-            parts = [self._reader.read(int(start), int(stop)) for start, stop in self._pool.blocks]
-            self._held = np.concatenate([theta for theta, _ in parts]), join([depth for _, depth in parts])
-        theta, depth = self._held
-        return rows, theta[places].astype(np.float32), depth[places]
+        held = [(content, within) for (_, content), within in parts if content is not None]
+        theta = np.concatenate([content[0][within] for content, within in held])
+        depth = join([content[1][within] for content, within in held])
+        if len(held) == 1:
+            depth = depth[np.arange(len(rows))]  # of its own: a batch that is kept must not keep the pool
+        return rows, theta.astype(np.float32), depth
+
+    def _held(self, lane: int, number: int) -> tuple[Rows, Content | None]:
+        """A pool's rows in visiting order and, where the split is not in memory, what they hold."""
+        if lane not in self._lanes or self._lanes[lane][0] != number:
+            self._lanes.pop(lane, None)  # before the next pool is read, or there were two
+            pool = self._order.pool(number)
+            self._lanes[lane] = number, pool.rows, None if self._whole is not None else self._mixed(pool)
+        return self._lanes[lane][1:]
+
+    def _mixed(self, pool: Pool) -> Content:
+        # Mixed once a pool: gathering scattered rows for each batch of each lane takes twice as long.
+        parts = [self._reader.read(int(start), int(stop)) for start, stop in pool.blocks]
+        theta = np.concatenate([theta for theta, _ in parts])[pool.places]
+        return theta, join([depth for _, depth in parts])[pool.places]
 
 
 def _on_device(rows: Rows, theta: Float32, depth: StoredDepth, settings: StreamSettings, noise_seed: int) -> Batch:

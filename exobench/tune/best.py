@@ -26,7 +26,7 @@ _FACTS = ("standard_error", "training_seconds", "seconds_per_posterior", "n_para
 
 def write_summary(study: Any, settings: TuneSettings, folder: Path, task_id: str) -> None:
     """Writes ``study.json`` and ``trials.csv`` anew; any worker may, and a reader sees whole files."""
-    trials = [_row(trial, settings.loss_sign) for trial in study.get_trials(deepcopy=False)]
+    trials = [trial_row(trial, settings.loss_sign) for trial in study.get_trials(deepcopy=False)]
     content = {
         "task": settings.run.task["name"],
         "task_id": task_id,
@@ -116,13 +116,15 @@ def _names(settings: TuneSettings) -> list[str]:
     return [settings.metric.name, *([] if settings.second is None else [settings.second])]
 
 
-def _row(trial: Any, loss_sign: float) -> dict[str, Any]:
+def trial_row(trial: Any, loss_sign: float) -> dict[str, Any]:
+    """A trial of Optuna as ``study.json`` has it; losses of its curve as the method reported them."""
     curve = {str(step): loss_sign * loss for step, loss in trial.intermediate_values.items() if math.isfinite(loss)}
     return {
         "trial": trial.number,
         "state": trial.state.name.lower(),
         "counted": NOT_COUNTED not in trial.user_attrs,
-        "values": None if trial.values is None else list(trial.values),
+        # Optuna gives a pruned trial its last validation loss for a value, which is no score.
+        "values": list(trial.values) if trial.state.name == "COMPLETE" else None,
         "params": dict(trial.params),
         "curve": curve,
         "started": None if trial.datetime_start is None else trial.datetime_start.isoformat(),

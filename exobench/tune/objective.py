@@ -17,6 +17,7 @@ from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.metric import Metric
 from exobench.metrics.per_spectrum import per_spectrum
 from exobench.posterior import AbstractPosterior
+from exobench.progress import track
 from exobench.seeds import rng_for
 from exobench.task import Task
 
@@ -61,7 +62,7 @@ class Objective:
         """
         start = time.perf_counter()
         draws, weights, densities = [], [], []
-        for first in range(0, len(self.x), method.spectra_per_call):
+        for first in track(range(0, len(self.x), method.spectra_per_call), "drawing", "calls"):
             rows = slice(first, first + method.spectra_per_call)
             x, sigma, truth = self.x[rows], self.sigma[rows], self.theta_true[rows]
             samples = posterior.sample(x, sigma, self.n_draws, rng=rng_for("tune draws", self.seed, first))

@@ -15,6 +15,7 @@ from exobench.errors import ExobenchError
 from exobench.files import folder_lock, write_atomically
 from exobench.method import FitInterrupted, Limits, Progress
 from exobench.problem import InferenceProblem, SpectraSource
+from exobench.progress import Progress as Bar
 from exobench.registry import build_method, build_task
 from exobench.seeds import derived_seed, rng_for, stable_hash
 from exobench.task import Task
@@ -105,7 +106,7 @@ class Bench:
     ) -> Result:
         run = self.settings.trial
         method = build_method(with_values(run.method, values))
-        curve = _Curve(report)
+        curve = _Curve(report, bar := Bar(f"{method.registered_name}: training", 100.0, "%"))
         workdir = folder / "work"
         workdir.mkdir(exist_ok=True)
         clock = _Clock(workdir / _SECONDS)
@@ -124,6 +125,7 @@ class Bench:
                 raise Pruned from None
             raise
         finally:
+            bar.close()
             clock.note()
         seconds = clock.seconds
         scored = self.objective(method, posterior)
@@ -168,13 +170,14 @@ def open_bench(settings: TuneSettings) -> Bench:
 class _Curve:
     """Follows the validation loss of a training, at twentieths of it."""
 
-    def __init__(self, report: Callable[[int, float], bool]) -> None:
-        self._report, self._fraction, self._last = report, 0.0, 0
+    def __init__(self, report: Callable[[int, float], bool], bar: Bar) -> None:
+        self._report, self._bar, self._fraction, self._last = report, bar, 0.0, 0
         self.hopeless = False
 
     def update(self, done: int, total: int, text: str) -> None:
         """Learns how far training is."""
         self._fraction = done / max(total, 1)
+        self._bar.reach(100.0 * self._fraction, text)
 
     def scalar(self, name: str, step: int, value: float) -> None:
         """Passes on a validation loss, at most one for each twentieth."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from exobench.errors import ExobenchError
 from exobench.method import FitInterrupted
+from exobench.progress import Progress
 from exobench.tune.space import Value
 from exobench.tune.study import FEWEST, Board, TakenAway, wait_a_moment
 from exobench.tune.trial import Bench, Pruned, Result
@@ -39,8 +40,9 @@ def work(bench: Bench, board: Board) -> None:
     Raises:
         FitInterrupted: the process was told to stop; its trial is left to whoever comes next.
     """
-    with _stop_signals() as stop:
+    with _stop_signals() as stop, Progress("search", bench.settings.n_trials, "trials", done=board.n_done) as progress:
         while not stop():
+            progress.reach(board.n_done)
             taken = board.take()
             if taken is not None:
                 _run(bench, board, *taken, stop)

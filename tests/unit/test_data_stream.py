@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import exobench.data.reader as reader_module
 from exobench.counter_random import standard_normal
 from exobench.data import DataRecipe, OnlineSource, ShardedSource, ShardStore, ensure_split
 from exobench.data.prefetch import Prefetcher
@@ -110,11 +111,17 @@ def test_what_is_kept_in_memory_is_the_stored_form(stores):
     assert stores["uint16"].reader("train", N_TRAIN, cache_bytes=N_TRAIN * (2 * N_BIN + 8) - 1).in_memory() is None
 
 
-def test_memory_does_not_grow_with_the_number_of_spectra(tmp_path):
-    recipe = make_recipe("uint16", n_bin=100, shard_rows=10_000)
-    ensure_split(recipe, tmp_path, "train", 400_000, workers=1, progress=False)
-    store, peaks = ShardStore(tmp_path, recipe), []
-    for n in (100_000, 400_000):
+@pytest.fixture(scope="module")
+def large_store(tmp_path_factory):
+    """400,000 spectra: enough for lanes."""
+    root, recipe = tmp_path_factory.mktemp("large"), make_recipe("uint16", n_bin=100, shard_rows=10_000)
+    ensure_split(recipe, root, "train", 400_000, workers=1, progress=False)
+    return ShardStore(root, recipe)
+
+
+def test_memory_does_not_grow_with_the_number_of_spectra(large_store):
+    store, peaks = large_store, []
+    for n in (200_000, 400_000):
         source = ShardedSource(store, n, 0, cache_bytes=1 << 20)
         tracemalloc.start()
         for _ in itertools.islice(source.stream("train", 1_000, noise=None, prefetch=0), 80):
@@ -177,6 +184,50 @@ def test_ranks_share_each_global_batch(source):
         tuple(torch.cat([share[step][part] for share in shares]) for part in range(3)) for step in range(len(whole))
     ]
     assert same(whole, joined)
+
+
+@pytest.mark.parametrize("world_size", [2, 4, 6])
+def test_ranks_read_their_own_rows_of_a_large_set(large_store, monkeypatch, world_size):
+    n_step, batch_size, first = 12, 9_600, 35  # across the end of an epoch
+    read = []
+
+    def counted(folder, start, stop, _read=reader_module.read_rows):
+        read[-1] += stop - start
+        return _read(folder, start, stop)
+
+    monkeypatch.setattr(reader_module, "read_rows", counted)
+
+    def taken(rank, world_size):
+        read.append(0)
+        source = ShardedSource(large_store, 400_000, 0, cache_bytes=0)
+        return take(source, n_step, batch_size, start_step=first, rank=rank, world_size=world_size, prefetch=0)
+
+    whole = taken(0, 1)
+    shares = [taken(rank, world_size) for rank in range(world_size)]
+    joined = [tuple(torch.cat(parts) for parts in zip(*step, strict=True)) for step in zip(*shares, strict=True)]
+    assert same(whole, joined)
+    alone, shared = read[0], read[1:]
+    assert alone >= n_step * batch_size
+    # A lane that two processes share is read by both: one of 16 at either end of a share.
+    lanes_that_split = 0 if 16 % world_size == 0 else 2
+    assert max(shared) <= alone * (1 / world_size + lanes_that_split / 16) * 1.01
+    assert sum(shared) <= alone * (1 + (world_size - 1) * lanes_that_split / 2 / 16) * 1.01
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_ranks_simulate_their_own_rows(store, world_size):
+    recipe, n = make_recipe(shard_rows=2_500), 32 * 2_500
+    simulated = []
+    for rank, of in [(0, 1), *((rank, world_size) for rank in range(world_size))]:
+        source = OnlineSource(recipe, n, store.reader("validation", 0), cache_bytes=0)
+        reader = source._readers["train"]
+        rows = []
+        read = reader.read
+        reader.read = lambda start, stop, read=read, rows=rows: rows.append(stop - start) or read(start, stop)
+        take(source, n // 400, prefetch=0, rank=rank, world_size=of)
+        simulated.append(sum(rows))
+    assert simulated[0] == n
+    assert simulated[1:] == [n // world_size] * world_size
 
 
 def test_noise_has_the_declared_spread(source):
