@@ -20,6 +20,9 @@ EDGE = 0.1
 FEWEST_AT_EDGE = 25
 """Effective draws in it below which there is no density, only a bound on it."""
 
+_BOUND_BY = (EDGE, 0.2, 0.4)
+"""Shares of the range, from its low end on, whose mean densities bound that at the end."""
+
 _UPPER_LIMIT = 3.0
 """Draws expected, at most, where none was found: the 95 % limit of a Poisson count of zero."""
 _LARGEST_SLOPE = 500.0
@@ -54,8 +57,8 @@ def log_bayes_factor_savage_dickey(
     42, 204; Trotta 2007, MNRAS 378, 72). The density is estimated from the draws in the lowest tenth of the range as
     exp(a + b theta), a and b by maximum likelihood of the draws there: a local likelihood fit (Loader 1996, Ann.
     Stat. 24, 1602), without the edge's bias of a kernel. Where fewer than 25 effective draws lie there, the value is a
-    lower bound: the mean density of the tenth at the 95 % upper limit of its mass, which holds for a posterior that
-    does not fall from the edge.
+    lower bound: the mean density of the tenth, or of the lowest two or four tenths where that is lower, at the 95 %
+    upper limit of its mass, which holds for a posterior that does not fall from the edge.
 
     Args:
         theta: draws of one parameter under the exact posterior of one spectrum, (draw,).
@@ -81,8 +84,7 @@ def log_bayes_factor_savage_dickey(
     mass, n_effective = float(weight[near].sum()), effective_size(weight)
     n_near = effective_size(weight[near] / mass) if mass > 0.0 else 0.0
     if n_near < FEWEST_AT_EDGE:
-        limit = mass + _UPPER_LIMIT / n_effective + 2.0 * np.sqrt(mass / n_effective)
-        return LogBayesFactor(float(np.log(EDGE / min(limit, 1.0))), np.nan, True)
+        return LogBayesFactor(max(_bound(position, weight, n_effective, share) for share in _BOUND_BY), np.nan, True)
     slope = _slope(float(weight[near] @ np.clip(position[near] / EDGE, 0.0, 1.0)) / mass)
     density = mass / EDGE * _first_value(slope)
     return LogBayesFactor(-float(np.log(density)), _error(slope, mass, n_near, n_effective), False)
@@ -124,6 +126,13 @@ def log_bayes_factors(
             ]
         )
     return columns
+
+
+def _bound(position: Array, weight: Array, n_effective: float, share: float) -> float:
+    """Natural log of one over the mean density of the lowest share of the range, at its upper limit."""
+    mass = float(weight[(position < share) & (weight > 0.0)].sum())
+    limit = mass + _UPPER_LIMIT / n_effective + 2.0 * np.sqrt(mass / n_effective)
+    return float(np.log(share / min(limit, 1.0)))
 
 
 def _first_value(slope: float) -> float:

@@ -23,6 +23,7 @@ DETECTABLE_FROM = 3.0
 """Natural log of the Bayes factor, with the gas over without it, above which a gas is detectable."""
 
 ALL, NOISE = "all", "noise_ppm"
+NOT_KNOWN = "not known for these spectra"
 NOISE_KEY, BAYES_KEY = "noise_ppm", "log_bayes_factor"
 """Per-spectrum arrays that regions are made from where they are there: ``noise_ppm``, and for each gas
 ``log_bayes_factor.<parameter>``, (obs,) each; one array ``log_bayes_factor`` (obs, param) says the same."""
@@ -98,7 +99,7 @@ def find_regions(
         names: parameter names.
         noise_ppm: noise level of each spectrum, (obs,); gives regions only where it varies.
         log_bayes_factor: exact natural log of the evidence with a gas over that without it, (obs, param); NaN where it
-            is not known, or the parameter is no gas. A spectrum that has none is in neither region.
+            is not known, or the parameter is no gas. Spectra that have none are a region of their own, "not known".
 
     Raises:
         ExobenchError: if shapes do not fit, or a truth or noise level is NaN.
@@ -220,12 +221,14 @@ def _quantile_regions(group: str, value: Array) -> list[Region]:
 
 
 def _detectable_regions(name: str, log_bayes_factor: Array) -> list[Region]:
-    """Where a gas shows and where it does not."""
+    """Where a gas shows, where it does not, and where that is not known; none where it is known of no spectrum."""
     seen = log_bayes_factor > DETECTABLE_FROM
     unseen = log_bayes_factor <= DETECTABLE_FROM
+    if not (seen | unseen).any():
+        return []
     return [
         Region(f"detectable {name}", label, None, None, members)
-        for label, members in (("yes", seen), ("no", unseen))
+        for label, members in (("yes", seen), ("no", unseen), (NOT_KNOWN, ~(seen | unseen)))
         if members.any()
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.places import Places
-from exobench.small_commands import GOES_ON, check_run_folders, failing_in_one_line, split_arguments
+from exobench.small_commands import (
+    GOES_ON,
+    check_run_folders,
+    command_arguments,
+    failing_in_one_line,
+    split_arguments,
+    with_output_help,
+)
 
 if TYPE_CHECKING:
     from exobench.reference.spectra import StoredDraws
@@ -67,12 +73,12 @@ class Request:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compares; wrong input ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = command_arguments(arguments)
     if given and given[0] in COMMANDS:
         _command(COMMANDS[given[0]], given[1:])
         return
     if not given or any(argument in ("-h", "--help") for argument in given):
-        print(HELP, end="")
+        print(with_output_help(HELP), end="")
         return
     with failing_in_one_line():
         _run(parse(given))
@@ -81,7 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _command(command: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     from exobench.method import FitInterrupted
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with failing_in_one_line(stopped=GOES_ON):
         try:
             command(given)
@@ -108,9 +113,27 @@ def _exact(given: Sequence[str]) -> None:
     if not given or any(argument in ("-h", "--help") for argument in given):
         print(exact_row.HELP, end="")
         return
+    if any(argument.partition("=")[0] == "shift" for argument in given):
+        _exact_of_shift(given)
+        return
     record = exact_row.exact_row(given)
     print(exact_row.limit_table(record))
     print(f"Record: {record.folder}")
+
+
+def _exact_of_shift(given: Sequence[str]) -> None:
+    from exobench.reference.exact_of_shift import exact_of_shift
+    from exobench.shifts.record import score_of
+
+    content, folder = exact_of_shift(given)
+    (energy,) = score_of(content, "energy_score")
+    sources, name = content["n_by_source"], content["shift"]["name"]
+    print(
+        f"{content['task']} under {name}, {content['n_test']} spectra ({sources['importance']} by importance sampling, "
+        f"{sources['fallback']} by the fallback): energy score {energy:.4f}; badge of calibration "
+        f"{content['calibration']['status']}; the posterior is {content['posterior']}"
+    )
+    print(f"Row: {folder}")
 
 
 def _gap(given: Sequence[str]) -> None:
@@ -129,7 +152,7 @@ def _gap(given: Sequence[str]) -> None:
         raise unknown_name("setting", arguments.shared[0].partition("=")[0], defaults)
     n_obs = arguments.whole("n_obs", 2) if arguments.own["n_obs"] else None
     documents = []
-    for record in _records(folders):
+    for record in _records(folders) if folders else ():
         runs = Places.resolve(runs=arguments.own["paths.runs"] or None).runs
         own = arguments.own["exact"]
         exact = read_record(Path(own)) if own else gap.find_exact(runs, record["task_id"])
@@ -176,8 +199,6 @@ def _run(request: Request) -> None:
     from exobench.reference.table import table
 
     documents = [_compare(record, request) for record in _records(request.folders)]
-    if not documents:
-        raise ExobenchError(f"there is no finished run with draws below {', '.join(map(str, request.folders))}.")
     print(table(documents))
     out = Path(request.values["out"])
     write_atomically(out, (json.dumps({"comparisons": documents}, indent=1, allow_nan=False) + "\n").encode())
@@ -185,14 +206,12 @@ def _run(request: Request) -> None:
 
 
 def _records(folders: Sequence[Path]) -> list[RunRecord]:
-    from exobench.results import RECORD, read_record
+    from exobench.find_runs import finished_records
 
-    paths = [path for folder in folders for path in sorted(folder.rglob(RECORD))]
-    records = [read_record(path.parent) for path in dict.fromkeys(paths)]
-    for record in records:
-        if record["status"] != "ok":
-            print(f"passed over: {record.folder} is '{record['status']}'", file=sys.stderr)
-    return [record for record in records if record["status"] == "ok"]
+    records, passed_over = finished_records(folders)
+    for line in passed_over:
+        print(f"passed over: {line}", file=sys.stderr)
+    return records
 
 
 def _compare(record: RunRecord, request: Request) -> dict[str, Any]:

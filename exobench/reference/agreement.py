@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.metrics.resampling import draw_weights, effective_size
+from exobench.progress import track
 from exobench.reference.comparison import MIN_DRAWS, ComparisonSettings, compare_spectrum
 from exobench.reference.spectra import ERROR, VALUE, SpectrumDraws
 
@@ -105,10 +106,10 @@ def judge_all(
     """``judge`` for several spectra, in several processes."""
     rows = [row for row, *_ in pairs]
     if workers == 1 or len(pairs) < 2:
-        return {row: judge(row, ours, theirs, criteria) for row, ours, theirs in pairs}
+        return {row: judge(row, ours, theirs, criteria) for row, ours, theirs in track(pairs, "comparing")}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         columns = (*zip(*pairs, strict=True), [criteria] * len(pairs))
-        return dict(zip(rows, pool.map(judge, *columns), strict=True))
+        return dict(zip(rows, track(pool.map(judge, *columns), "comparing", total=len(rows)), strict=True))
 
 
 def _comparable(sampler: SpectrumDraws, check: SpectrumDraws, n_most: int) -> int:

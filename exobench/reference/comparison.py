@@ -15,6 +15,7 @@ from exobench.errors import ExobenchError
 from exobench.metrics.c2st import N_C2ST, Classifier, c2st
 from exobench.metrics.reference import EvidenceComparison, compare_evidence, ks_score, marginal_jsd
 from exobench.metrics.resampling import draw_weights, effective_size
+from exobench.progress import track
 from exobench.reference.spectra import SpectrumDraws, StoredDraws
 
 Array = NDArray[np.float64]
@@ -98,9 +99,10 @@ _Job = tuple[int, SpectrumDraws, SpectrumDraws, ComparisonSettings]
 
 def _each(jobs: list[_Job], workers: int) -> Iterable[dict[str, Any]]:
     if workers == 1:
-        return [compare_spectrum(*job) for job in jobs]
+        return [compare_spectrum(*job) for job in track(jobs, "comparing")]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(compare_spectrum, *zip(*jobs, strict=True)))
+        found = pool.map(compare_spectrum, *zip(*jobs, strict=True))
+        return list(track(found, "comparing", total=len(jobs)))
 
 
 def compare_spectrum(

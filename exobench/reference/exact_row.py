@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +15,15 @@ from exobench.data.source import TestSpectra
 from exobench.errors import ExobenchError
 from exobench.files import folder_lock
 from exobench.metrics.aggregate import resample_counts
+from exobench.metrics.bayes_factor import log_bayes_factors
 from exobench.metrics.per_spectrum import MIN_ESS, per_spectrum
 from exobench.metrics.resampling import draw_weights, effective_size
 from exobench.metrics.score import METRICS_VERSION
 from exobench.metrics.statistics import average
+from exobench.progress import track
 from exobench.provenance import code_version, hardware, package_versions
+from exobench.reference.detectable import EXACT_METHOD as METHOD
+from exobench.reference.detectable import gases_of
 from exobench.reference.expected import BEST, MEDIANS, PERCENTS, limit_of
 from exobench.reference.request import asked_run, settings_of_record, sort_arguments
 from exobench.reference.rows import sample_rows, spectra_of
@@ -36,11 +40,11 @@ from exobench.task import Task
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-METHOD = "exact"
 LIMIT = "limit.h5"
 """Expected scores of every spectrum, in unit-cube coordinates; see `exobench.reference.expected.limit_of`."""
 
 HELP = """usage: python -m exobench.reference exact task=NAME [KEY=VALUE ...]
+       python -m exobench.reference exact task=NAME shift=NAME [KEY=VALUE ...]
 
 The limit: what the exact posterior of every test spectrum scores. Draws are those of importance sampling, and of a
 nested sampler wherever their Pareto k exceeds 0.7 or their effective sample size is below 200. Scores are expectations
@@ -48,20 +52,32 @@ under the posterior itself, without the noise of the truths: of the posterior me
 there is. Writes a record "exact" among the task's runs, where the page finds it, with draws.h5, scores.h5 and limit.h5.
 Finished runs are used, and each nested posterior is kept: the same command goes on from there.
 
+With shift=NAME (python -m exobench.shifts shift=list) the spectra are the shifted ones and the posterior is that of the
+task's likelihood at the sigma that they tell. The row goes to .exact-of-shifts/NAME among the task's runs, where
+python -m exobench.shifts finds it. A network that never saw a missing bin refuses one: importance=nested there.
+
 settings, with their defaults:
   importance=importance  a method with weighted draws, or the folder of its finished run
   fallback=nested        a sampler for the spectra that it cannot do, or the folder of its finished run
   n_test=100             test spectra, from the first one on
   n_draws=2000           draws of a spectrum by importance sampling
   fallback.n_draws=2000  by the fallback
-  workers=1              processes of the fallback
+  workers=1              processes of the fallback; with a shift, of both
+  shift=                 name of a shift of the test spectra
 
   importance.KEY=VALUE   any setting of its run, such as importance.limits.seconds=1700
   fallback.KEY=VALUE     of the fallback's, such as fallback.method.n_live=1000
   KEY=VALUE              of both, such as paths.runs=... or task.noise_ppm=50
 """
 
-DEFAULTS = {"importance": "importance", "fallback": "nested", "n_test": "100", "n_draws": "2000", "workers": "1"}
+DEFAULTS = {
+    "importance": "importance",
+    "fallback": "nested",
+    "n_test": "100",
+    "n_draws": "2000",
+    "workers": "1",
+    "shift": "",
+}
 
 SOURCES = ("importance", "fallback")
 LEVEL = 0.95
@@ -91,14 +107,16 @@ def exact_row(given: Sequence[str]) -> RunRecord:
         ExobenchError: for any setting that is wrong, or a fallback that did not converge to enough draws.
     """
     arguments = sort_arguments(given, DEFAULTS, SOURCES)
+    if arguments.own["shift"]:
+        raise ExobenchError("the exact row of a shift is made by exobench.reference.exact_of_shift.")
     n_test, n_draws = arguments.whole("n_test", 2), arguments.whole("n_draws", MIN_ESS)
     workers = arguments.whole("workers", 1)
     base = [*arguments.shared, f"n_test={n_test}", f"n_draws={n_draws}"]
-    asked = asked_run(arguments.own["importance"], _once([*base, *arguments.parts["importance"]]))
+    asked = asked_run(arguments.own["importance"], once([*base, *arguments.parts["importance"]]))
     record = run(asked) if isinstance(asked, RunSettings) else asked
     places = [o for o in arguments.shared if o.partition("=")[0].split(".")[0] in ("paths", "opacities", "device")]
     settings = asked if isinstance(asked, RunSettings) else settings_of_record(asked, places)
-    wanted = asked_run(arguments.own["fallback"], _once([*base, *arguments.parts["fallback"]]))
+    wanted = asked_run(arguments.own["fallback"], once([*base, *arguments.parts["fallback"]]))
     fallback = wanted if isinstance(wanted, RunSettings) else settings_of_record(wanted, places)
     finished = None if isinstance(wanted, RunSettings) else wanted
     task = build_task(settings.task, settings.request)
@@ -111,7 +129,8 @@ def exact_row(given: Sequence[str]) -> RunRecord:
     return _write(task, test, found, record, settings, fallback, n_test)
 
 
-def _once(overrides: Sequence[str]) -> list[str]:
+def once(overrides: Sequence[str]) -> list[str]:
+    """Settings given twice, once: the later counts."""
     return list({override.partition("=")[0]: override for override in overrides}.values())
 
 
@@ -123,26 +142,44 @@ def _collect(
         raise ExobenchError(
             f"{record.folder} holds draws of {len(stored.theta)} spectra; n_test={n_test} asks for more."
         )
-    draws = [stored.spectrum(row).finite() for row in range(n_test)]
-    ess = np.array([_ess(each) for each in draws])
-    k = stored.diagnostics.get(PSIS_K, np.zeros(n_test))
-    weak = [row for row in range(n_test) if not (ess[row] >= MIN_ESS and k[row] <= LARGEST_K)]
-    log.info("%d of %d spectra go to %s", len(weak), n_test, fallback.method["name"])
-    source = np.zeros(n_test)
-    source[weak] = 1.0
     there = stored_draws(finished, n_test) if finished else None
     n_there = 0 if there is None else len(there.theta)
-    drawn = sample_rows(fallback, [row for row in weak if row >= n_there], workers=workers)
-    for row in weak:
-        if there is not None and row < n_there:
-            draws[row] = there.spectrum(row).finite()
-        else:
-            draws[row] = SpectrumDraws(drawn[row].theta, drawn[row].log_weight).finite()
-        ess[row] = _ess(draws[row])
-    few = [row for row in range(n_test) if ess[row] < MIN_ESS]
+
+    def of_fallback(rows: Sequence[int]) -> dict[int, SpectrumDraws]:
+        drawn = sample_rows(fallback, [row for row in rows if row >= n_there], workers=workers)
+        found = {row: SpectrumDraws(each.theta, each.log_weight) for row, each in drawn.items()}
+        return found if there is None else found | {row: there.spectrum(row) for row in rows if row < n_there}
+
+    draws = [stored.spectrum(row) for row in range(n_test)]
+    return with_fallback(draws, stored.diagnostics.get(PSIS_K, np.zeros(n_test)), of_fallback)
+
+
+def with_fallback(
+    draws: Sequence[SpectrumDraws], k: Array, fallback: Callable[[Sequence[int]], Mapping[int, SpectrumDraws]]
+) -> ExactDraws:
+    """Draws of importance sampling, and of a fallback wherever those will not do.
+
+    Args:
+        draws: of each spectrum, by importance sampling.
+        k: its Pareto k, (obs,).
+        fallback: draws of some of the spectra, by their numbers.
+
+    Raises:
+        ExobenchError: if the fallback leaves fewer than `MIN_ESS` effective draws of a spectrum.
+    """
+    found = [each.finite() for each in draws]
+    ess = np.array([_ess(each) for each in found])
+    weak = [row for row in range(len(found)) if not (ess[row] >= MIN_ESS and k[row] <= LARGEST_K)]
+    log.info("%d of %d spectra go to the fallback", len(weak), len(found))
+    source = np.zeros(len(found))
+    source[weak] = 1.0
+    for row, each in (fallback(weak) if weak else {}).items():
+        found[row] = each.finite()
+        ess[row] = _ess(found[row])
+    few = [row for row in range(len(found)) if ess[row] < MIN_ESS]
     if few:
         raise ExobenchError(f"spectra {few} have effective sample sizes below {MIN_ESS}; raise fallback.n_draws.")
-    return ExactDraws(tuple(draws), source, ess)
+    return ExactDraws(tuple(found), source, ess)
 
 
 def _ess(draws: SpectrumDraws) -> float:
@@ -157,7 +194,7 @@ def limits(task: Task, found: ExactDraws) -> dict[str, Array]:
     """Expected scores of every spectrum, (obs,) or (obs, param), in unit-cube coordinates."""
     space = task.parameters
     rows = []
-    for row, draws in enumerate(found.draws):
+    for row, draws in enumerate(track(found.draws, "limits")):
         u = (draws.theta - space.low) / (space.high - space.low)
         weight = draw_weights(draws.theta, draws.log_weight)
         rows.append(limit_of(u, weight, rng_for(task.task_id, METHOD, row)))
@@ -214,7 +251,7 @@ def _write(
     key = stable_hash({"task_id": task.task_id, **config})
     folder = settings.places.runs / task.name / METHOD / key / str(settings.seed)
     per_row = limits(task, found)
-    theta, log_weight = _padded(found.draws)
+    theta, log_weight = padded(found.draws)
     with folder_lock(folder):
         write_arrays(folder / DRAWS, {"theta": theta, "theta_true": test.theta_true, "log_weight": log_weight})
         write_arrays(folder / LIMIT, {**per_row, "source": found.source, "ess": found.ess})
@@ -236,7 +273,7 @@ def _write(
                 "versions": {**code_version(), **package_versions()},
                 "hardware": hardware("cpu"),
                 "cost": record.content.get("cost"),
-                **_realised(task, test, theta, log_weight, folder),
+                **realised(task, test, theta, log_weight, folder),
                 "limit": {
                     "scores": limit_scores(per_row, task.parameters.names),
                     "n_by_source": {name: int(np.sum(found.source == k)) for k, name in enumerate(SOURCES)},
@@ -247,7 +284,7 @@ def _write(
         )
 
 
-def _padded(draws: Sequence[SpectrumDraws]) -> tuple[Array, Array]:
+def padded(draws: Sequence[SpectrumDraws]) -> tuple[Array, Array]:
     """Draws (obs, draw, param), float32, and weights (obs, draw) with zero weight for what fills up the rows."""
     most = max(len(each.theta) for each in draws)
     theta: NDArray[Any] = np.empty((len(draws), most, draws[0].theta.shape[1]), np.float32)
@@ -259,10 +296,14 @@ def _padded(draws: Sequence[SpectrumDraws]) -> tuple[Array, Array]:
     return theta, log_weight
 
 
-def _realised(task: Task, test: TestSpectra, theta: Array, log_weight: Array, folder: Any) -> dict[str, Any]:
-    """The same scores that every run has, against the truths, so that the row can stand in the same tables."""
-    inputs = scoring_inputs(task, test, theta, log_weight)
-    return write_scores(per_spectrum(inputs, rng_for(task.task_id, METHOD, "score")), task, folder)
+def realised(task: Task, test: TestSpectra, theta: Array, log_weight: Array, folder: Any) -> dict[str, Any]:
+    """The same scores that every run has, against the truths, so that the row can stand in the same tables; and
+    the log Bayes factors of the gases.
+    """
+    table = per_spectrum(scoring_inputs(task, test, theta, log_weight), rng_for(task.task_id, METHOD, "score"))
+    space = task.parameters
+    table |= log_bayes_factors(theta, log_weight, space.names, space.low, space.high, gases_of(space.names))
+    return write_scores(table, task, folder)
 
 
 def limit_table(record: RunRecord) -> str:

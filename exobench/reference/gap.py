@@ -14,6 +14,7 @@ from exobench.errors import ExobenchError
 from exobench.metrics.aggregate import resample_counts
 from exobench.metrics.resampling import draw_weights
 from exobench.metrics.statistics import average
+from exobench.progress import track
 from exobench.reference.exact_row import LEVEL, LIMIT, METHOD, N_BOOTSTRAP
 from exobench.reference.expected import BEST, MEDIANS, PERCENTS, expected_of_answer
 from exobench.reference.spectra import StoredDraws, run_name, stored_draws
@@ -111,7 +112,7 @@ def gaps(record: RunRecord, exact: RunRecord, n_obs: int | None = None) -> list[
         raise ExobenchError(f"{record.folder} and {exact.folder} do not hold the same two or more test spectra.")
     low, high = (np.array([p[end] for p in exact["parameters"]]) for end in ("low", "high"))
     median = record.per_spectrum()["median"][:n]
-    rows = [_expected(row, truth, answer, median[row], low, high) for row in range(n)]
+    rows = [_expected(row, truth, answer, median[row], low, high) for row in track(range(n), "expected scores")]
     ours = {name: np.stack([each[name] for each in rows]) for name in rows[0]}
     names = [str(parameter["name"]) for parameter in exact["parameters"]]
     return _all_gaps(ours, {name: values[:n] for name, values in limit.items()}, names)

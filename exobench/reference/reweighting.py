@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from exobench.errors import ExobenchError, MissingDependencyError
+from exobench.progress import track
 from exobench.registry import build_task
 from exobench.task import Task, TaskRequest
 
@@ -123,5 +124,6 @@ def under_taurex(
 
 def _depth(task: Task, theta: Array, at_once: int = 250) -> Array:
     simulator = task.simulator.build("cpu")
-    parts = [simulator(torch.as_tensor(theta[k : k + at_once])) for k in range(0, len(theta), at_once)]
+    firsts = track(range(0, len(theta), at_once), f"simulating {len(theta):,} draws", "calls")
+    parts = [simulator(torch.as_tensor(theta[k : k + at_once])) for k in firsts]
     return np.asarray(torch.cat(parts).double().numpy())

@@ -12,6 +12,7 @@ from exobench.data.choice import DataChoice
 from exobench.data.source import open_data
 from exobench.errors import ExobenchError
 from exobench.metrics.c2st import N_C2ST
+from exobench.progress import track
 from exobench.registry import build_task
 from exobench.results import DIAGNOSTICS, DRAWS, RunRecord, read_arrays
 from exobench.seeds import rng_for
@@ -134,7 +135,7 @@ def exact_draws(record: RunRecord, n_obs: int, data: Path, n_draws: int = 2 * N_
         task.exact.sample(
             test.x[row : row + 1], test.sigma[row : row + 1], n_draws, rng=rng_for(task.task_id, EXACT, row)
         )
-        for row in range(n_obs)
+        for row in track(range(n_obs), "exact draws")
     ]
     evidence = task.exact.log_evidence(test.x, test.sigma)
     return StoredDraws(

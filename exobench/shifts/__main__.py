@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exobench.places import Places
-from exobench.small_commands import GOES_ON, check_run_folders, failing_in_one_line, split_arguments
+from exobench.small_commands import (
+    GOES_ON,
+    check_run_folders,
+    command_arguments,
+    failing_in_one_line,
+    split_arguments,
+    with_output_help,
+)
 
 if TYPE_CHECKING:
     from exobench.results import RunRecord
@@ -69,11 +76,10 @@ class Request:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Scores; wrong input ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = command_arguments(arguments, usual=logging.WARNING)
     if not given or any(argument in ("-h", "--help") for argument in given):
-        print(HELP, end="")
+        print(with_output_help(HELP), end="")
         return
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     with failing_in_one_line(stopped=GOES_ON):
         if "shift=list" in given:
             _list()
@@ -102,8 +108,8 @@ def _list() -> None:
 
 
 def _run(request: Request) -> None:
+    from exobench.find_runs import finished_records
     from exobench.shifts.catalogue import NONE, UNSHIFTED, find_shifts
-    from exobench.shifts.finished import finished_records
 
     shifts = [UNSHIFTED, *(named for named in find_shifts(request.values["shift"]) if named.name != NONE)]
     records, passed_over = finished_records(request.folders)
@@ -121,8 +127,7 @@ def _score_run(
     made: dict[tuple[str, int], list[ShiftedSpectra]],
 ) -> None:
     """Scores one run; ``made`` keeps the spectra for other runs of the task."""
-    from tqdm import tqdm
-
+    from exobench.progress import track
     from exobench.shifts.finished import load_run, task_of
     from exobench.shifts.scoring import ShiftedSpectra, ShiftSettings, score_shift
     from exobench.shifts.spectra import unshifted
@@ -142,8 +147,8 @@ def _score_run(
         base = unshifted(task, data, settings.n_test, opacities_path=opacities)
         made[key] = [ShiftedSpectra(named, base) for named in shifts]
     run = load_run(record, task, request.values["device"])
-    bar = tqdm(made[key], desc=run.name, unit="shift", disable=None, leave=False)
-    contents: list[Content] = [score_shift(run, spectra, settings) for spectra in bar]
+    shifted = track(made[key], run.name, "shifts")
+    contents: list[Content] = [score_shift(run, spectra, settings) for spectra in shifted]
     print(f"{record['task']} {run.name}, {settings.n_test} spectra, {settings.n_draws} draws")
     print(f"{table(contents)}\n{LEGEND}\n")
 

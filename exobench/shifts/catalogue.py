@@ -11,7 +11,7 @@ from typing import Any
 from exobench.errors import ExobenchError, unknown_name
 from exobench.shifts.bins import MissingAtRandom, MissingBlock, Outliers
 from exobench.shifts.noise import KnownNoise, MisstatedNoise
-from exobench.shifts.physics import CloudDeck, OtherFlavour, RealTables, TemperatureGradient, UnseenAbsorber
+from exobench.shifts.physics import BandModel, CloudDeck, OtherFlavour, RealTables, TemperatureGradient, UnseenAbsorber
 from exobench.shifts.shift import NoShift, Shift
 
 KINDS: dict[str, type[Shift]] = {
@@ -22,6 +22,7 @@ KINDS: dict[str, type[Shift]] = {
     "temperature_gradient": TemperatureGradient,
     "other_flavour": OtherFlavour,
     "real_tables": RealTables,
+    "band_model": BandModel,
     "missing_at_random": MissingAtRandom,
     "missing_block": MissingBlock,
     "outliers": Outliers,

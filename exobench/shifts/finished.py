@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from exobench.method import AbstractMethod, Limits
 from exobench.posterior import AbstractPosterior
 from exobench.problem import InferenceProblem
 from exobench.registry import build_method, build_task, settings_of
-from exobench.results import POSTERIOR, RECORD, RunRecord, read_record
+from exobench.results import POSTERIOR, RunRecord
 from exobench.seeds import stable_hash
 from exobench.task import Task, TaskRequest
 
@@ -44,21 +43,6 @@ class FinishedRun:
     def name(self) -> str:
         """``method/hash/seed``."""
         return "/".join(self.record.folder.absolute().parts[-3:])
-
-
-def finished_records(folders: Sequence[Path]) -> tuple[list[RunRecord], list[str]]:
-    """Records of the runs below some folders, and why others are passed over.
-
-    Raises:
-        ExobenchError: if there is none, or one cannot be read.
-    """
-    paths = dict.fromkeys(path for folder in folders for path in sorted(folder.rglob(RECORD)))
-    records = [read_record(path.parent) for path in paths]
-    passed_over = [f"{record.folder} is '{record['status']}'" for record in records if record["status"] != "ok"]
-    finished = [record for record in records if record["status"] == "ok"]
-    if not finished:
-        raise ExobenchError(f"there is no finished run below {', '.join(map(str, folders))}.")
-    return finished, passed_over
 
 
 def task_of(record: RunRecord, opacities_path: str | None = None) -> Task:

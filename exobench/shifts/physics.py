@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from exobench.data.source import TestSpectra
 from exobench.errors import ExobenchError
 from exobench.opacities.band_shapes import COLUMNS
-from exobench.opacities.grids import bin_centres
+from exobench.opacities.grids import bin_bounds, bin_centres
 from exobench.opacities.load import load_opacities
 from exobench.opacities.tables import OpacitySet
 from exobench.shifts.absorber import band_cross_sections, with_gas
@@ -179,8 +179,15 @@ class RealTables(PhysicsShift):
         return reason
 
     def simulator(self, recipe: TransmissionRecipe, base: Unshifted) -> tuple[Simulator, Array]:
-        """The task's recipe with the folder."""
-        return replace(recipe, opacities_path=base.opacities_path).build(), base.test.theta_true
+        """The task's recipe with the folder.
+
+        Raises:
+            ExobenchError: tables coarser than the grid, or too narrow in temperature.
+        """
+        try:
+            return replace(recipe, opacities_path=base.opacities_path).build(), base.test.theta_true
+        except ExobenchError as error:
+            raise ExobenchError(f"{error} {_needed(recipe)}") from error
 
     def opacity_hash(self, base: Unshifted) -> str | None:
         """See `Shift.opacity_hash`; None where the shift is refused."""
@@ -190,6 +197,26 @@ class RealTables(PhysicsShift):
 
     def describe(self) -> dict[str, object]:
         """The kind alone; the record has the hash of the opacities beside it."""
+        return {}
+
+
+@dataclass(frozen=True)
+class BandModel(PhysicsShift):
+    """The embedded band model in place of opacities of files: `RealTables` the other way round."""
+
+    def refuse(self, base: Unshifted) -> str | None:
+        """No atmosphere, or one of the band model already."""
+        reason = super().refuse(base)
+        if reason is None and _recipe(base).opacities_path is None:
+            return f"task {base.task.name} rests on the band model already"
+        return reason
+
+    def simulator(self, recipe: TransmissionRecipe, base: Unshifted) -> tuple[Simulator, Array]:
+        """The task's recipe without its folder."""
+        return replace(recipe, opacities_path=None, k_table_overlap=None).build(), base.test.theta_true
+
+    def describe(self) -> dict[str, object]:
+        """The kind alone; the model's numbers come with the project."""
         return {}
 
 
@@ -231,6 +258,18 @@ def simulated(simulator: Simulator, theta: Array) -> Array:
 def _recipe(base: Unshifted) -> TransmissionRecipe:
     assert isinstance(base.task.simulator, TransmissionRecipe)  # refused otherwise
     return base.task.simulator
+
+
+def _needed(recipe: TransmissionRecipe) -> str:
+    """What tables must have to serve a recipe's grid."""
+    low, high = bin_bounds(np.array(recipe.bin_edges_um))
+    finest = float(np.max(0.5 * (low + high) / (high - low)))
+    range_k = recipe.temperature_range_k
+    warm = "" if range_k is None else ", with temperatures on both sides of {:g}-{:g} K".format(*range_k)
+    return (
+        f"The shift needs k-tables or cross-sections of {', '.join(recipe.gases)} at a resolving power of at least "
+        f"{finest:.0f} over {low[0]:.3g}-{high[-1]:.3g} um{warm}."
+    )
 
 
 def _why_not_layered(base: Unshifted) -> str | None:

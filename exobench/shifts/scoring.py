@@ -27,6 +27,7 @@ from exobench.scoring import scoring_inputs, write_scores
 from exobench.seeds import rng_for, stable_hash
 from exobench.shifts.catalogue import NONE, NamedShift
 from exobench.shifts.detection import NO_SURPRISE, detection, surprise_of
+from exobench.shifts.exact import exact_row_beside, exact_row_key, how_to_make
 from exobench.shifts.finished import FinishedRun
 from exobench.shifts.record import (
     SURPRISE,
@@ -46,10 +47,6 @@ Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 EXACT_FOLDER = "exact"
-NO_CLOSED_FORM = (
-    "the task has no closed form; an exact row needs draws of this posterior for the spectra of "
-    "exobench.shifts.spectra.shifted"
-)
 EXACT_SECONDS = 120.0
 """A closed form that lies far outside the prior's box is cut to it at a cost without bound."""
 PPM = 1e6
@@ -122,8 +119,24 @@ def score_shift(run: FinishedRun, spectra: ShiftedSpectra, settings: ShiftSettin
         lacks_draws = settings.keep_draws and not (folder / DRAWS).exists()
         # A reason why there are no scores is found again at no cost, and may have gone.
         if finished is not None and finished["status"] == "ok" and not lacks_draws:
-            return finished
+            return _with_exact_row(finished, run, spectra, folder)
         return write_shift_record(folder, _Scoring(run, spectra, settings, key, folder).content())
+
+
+def _with_exact_row(finished: Content, run: FinishedRun, spectra: ShiftedSpectra, folder: Path) -> Content:
+    """A finished record with the exact row that lies among the task's runs now."""
+    if run.task.exact is not None:
+        return finished
+    now = _exact_row(run, spectra, folder)
+    return finished if now == finished["exact"] else write_shift_record(folder, {**finished, "exact": now})
+
+
+def _exact_row(run: FinishedRun, spectra: ShiftedSpectra, folder: Path) -> Content:
+    name = spectra.named.name
+    key = exact_row_key(spectra.named, spectra.opacity_hash, run.task.task_id)
+    # runs/<task>/<method>/<hash>/<seed>
+    found = exact_row_beside(run.record.folder.absolute().parents[2], name, key, folder)
+    return found or {"status": "not available", "reason": how_to_make(run.task.name, name)}
 
 
 def shift_key(run: FinishedRun, spectra: ShiftedSpectra, settings: ShiftSettings) -> str:
@@ -241,10 +254,10 @@ class _Scoring:
         return detection(before, surprise).to_dict()
 
     def _exact(self, test: TestSpectra) -> Content:
-        """Scores of the closed form at the told sigma, where the task has one."""
+        """Scores of the exact posterior at the told sigma: the task's closed form, else its exact row of the shift."""
         task = self.run.task
         if task.exact is None:
-            return {"status": "not available", "reason": NO_CLOSED_FORM}
+            return _exact_row(self.run, self.spectra, self.folder)
         try:
             return {"status": "ok", **score_exact(task, test, self.settings.n_draws, self.folder / EXACT_FOLDER)}
         except ExobenchError as error:

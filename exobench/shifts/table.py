@@ -14,7 +14,8 @@ HIT_RATES = ("hit_rate_10", "hit_rate_5", "hit_rate_2", "hit_rate_1")
 LEGEND = (
     "energy score in unit-cube coordinates, lower is better; change: beyond the unshifted spectra, paired; hit: mean "
     "over parameters; 68 %, 95 %: coverage from the parameter that has least to the one that has most; AUROC: shifted "
-    "against unshifted by the method's own surprise, 0.5 for blind; exact: the closed form at the told sigma"
+    "against unshifted by the method's own surprise, 0.5 for blind; exact: the closed form at the told sigma, "
+    "or an exact row (its spectra; the run's energy score beyond it on those, paired)"
 )
 
 
@@ -24,7 +25,16 @@ def table(contents: Sequence[Mapping[str, Any]]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     reasons = [f"{c['shift']['name']}: {c['reason']}" for c in contents if c["status"] != "ok"]
-    return "\n".join([*rows, *(f"not available: {reason}" for reason in reasons)])
+    return "\n".join([*rows, *(f"not available: {reason}" for reason in reasons), *_without_exact(contents)])
+
+
+def _without_exact(contents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for the shifts that have no exact row, with the command that makes the first of them."""
+    lacking = [c for c in contents if c["status"] == "ok" and c["exact"]["status"] != "ok"]
+    if not lacking:
+        return []
+    names = ", ".join(c["shift"]["name"] for c in lacking)
+    return [f"no exact posterior: {names} ({lacking[0]['shift']['name']}: {lacking[0]['exact']['reason']})"]
 
 
 def _cells(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -40,9 +50,17 @@ def _cells(content: Mapping[str, Any]) -> tuple[str, ...]:
         _range(content, "coverage_68"),
         _range(content, "coverage_95"),
         "-" if auroc["value"] is None else f"{auroc['value']:.3f} +- {auroc['standard_error']:.3f}",
-        _energy(exact),
+        _energy(exact) + _beyond(exact),
         _range(exact, "coverage_68"),
     )
+
+
+def _beyond(exact: Mapping[str, Any]) -> str:
+    """Of an exact row: its spectra, and how far the run's energy score on those lies above."""
+    if "energy_score_beyond_exact" not in exact:
+        return ""
+    beyond = exact["energy_score_beyond_exact"]
+    return f" ({exact['n_compared']}; run {beyond['difference']:+.4f} +- {beyond['standard_error']:.4f})"
 
 
 def _energy(content: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ SHIFTS = "noise_truly_double,missing_random,cloud_1e3pa,outliers_1pct"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, data_root):
-    """A short fit of npe and one of random_forest, which takes no missing bins and has no surprise."""
+    """A short fit of npe and one of random_forest, which takes no missing bins; the prior stands beside them."""
     cwd = tmp_path_factory.mktemp("shifts")
     for method in (["method=npe"], ["method=random_forest", "method.trees=20"]):
         command = [sys.executable, "-m", "exobench", *method, *SETTINGS, f"paths.data={data_root}", "workers=1"]
@@ -92,13 +92,16 @@ def test_finished_shifts_are_not_scored_again_and_others_are(finished, data_root
 
 
 def test_a_method_that_lacks_something_says_so(finished, data_root, capsys):
-    main([str(finished / "random_forest"), "shift=missing_middle,noise_50ppm", f"paths.data={data_root}"])
+    main([str(finished / "random_forest"), "shift=missing_middle,noise_truly_double", f"paths.data={data_root}"])
     missing, _ = content(finished, "random_forest", "missing_middle")
     assert missing["reason"] == "the method does not declare Capability.MISSING_BINS"
-    noisy, _ = content(finished, "random_forest", "noise_50ppm")
+    noisy, _ = content(finished, "random_forest", "noise_truly_double")
     assert noisy["status"] == "ok"
-    assert noisy["auroc"]["status"] == "not available"
-    assert "no measure of surprise" in noisy["auroc"]["reason"]
+    assert noisy["auroc"]["value"] > 0.9
+    main([str(finished / "prior"), "shift=noise_50ppm", "n_draws=60", f"paths.data={data_root}"])
+    blind, _ = content(finished, "prior", "noise_50ppm")
+    assert blind["auroc"]["status"] == "not available"
+    assert "no measure of surprise" in blind["auroc"]["reason"]
     capsys.readouterr()
 
 

@@ -260,6 +260,34 @@ def test_real_tables_need_a_folder(hot):
     assert named.shift.opacity_hash(hot) is None
 
 
+def test_the_band_model_takes_the_place_of_tables_on_a_task_of_tables(hot):
+    from exobench_tasks.hotjupiter_wfc3.task import build as build_wfc3
+
+    named = find_shift("band_model")
+    assert shifted(named, hot) == "task hotjupiter rests on the band model already"
+    try:
+        base = base_of(build_wfc3(TaskRequest()), 40)
+    except ExobenchError as error:
+        pytest.skip(str(error))
+    assert shifted(find_shift("real_tables"), base) == "task hotjupiter_wfc3 rests on opacities of files already"
+    made = shifted(named, base)
+    difference = made.x - base.test.sigma * base.normal - base.depth
+    # The card of the band model: tens of ppm from real line data, where depths are a hundred times as large.
+    assert 10 * PPM < np.sqrt(np.mean(difference**2)) < 120 * PPM
+    edges = base.task.simulator.bin_edges_um
+    band = replace(base.task.simulator, opacities_path=None, k_table_overlap=None)
+    assert band.bin_edges_um == edges
+    np.testing.assert_allclose(difference + base.depth, simulated(band.build(), base.test.theta_true), atol=1e-9)
+
+
+@pytest.mark.skipif(OPACITIES is None, reason="EXOBENCH_TEST_OPACITIES is not set")
+@pytest.mark.parametrize("folder", ["ariel52", "clima80"])
+def test_tables_that_are_too_coarse_say_what_is_needed(folder, hot):
+    base = Unshifted(hot.task, hot.depth, hot.test, str(Path(OPACITIES) / folder))
+    with pytest.raises(ExobenchError, match=r"resolving power of at least 101 over 0\.3-50\.4 um.*1000-2000 K"):
+        shifted(find_shift("real_tables"), base)
+
+
 @pytest.mark.skipif(OPACITIES is None, reason="EXOBENCH_TEST_OPACITIES is not set")
 def test_real_tables_are_the_same_atmosphere_through_the_files_opacities():
     from exobench_tasks.ariel.task import channels

@@ -122,6 +122,17 @@ def test_a_spectrums_draws_depend_on_neither_neighbours_nor_batches(fitted):
     np.testing.assert_allclose(together[:1], alone, rtol=1e-3)
 
 
+def test_what_no_latent_gives_is_a_surprise(fitted):
+    problem, posterior = fitted
+    _, x, sigma = observations(problem, 6)
+    usual = posterior.surprise(x, sigma)
+    assert usual.shape == (6,)
+    # Within what six steps of training make of spectra, only a comb far beyond them stands out.
+    comb = x + 0.5 * x.mean() * (-1.0) ** np.arange(x.shape[1])
+    assert (posterior.surprise(comb, sigma) > usual.max()).all()
+    np.testing.assert_allclose(posterior.surprise(x[4:], sigma[4:]), usual[4:], rtol=1e-3)
+
+
 def test_saved_and_loaded_posteriors_draw_the_same(fitted, tmp_path):
     problem, posterior = fitted
     _, x, sigma = observations(problem)

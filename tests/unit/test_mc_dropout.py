@@ -189,3 +189,16 @@ def test_too_few_bins_for_the_stages_are_a_reason_to_skip():
 def test_wrong_values_are_named(name, value):
     with pytest.raises(ExobenchError, match=name):
         MCDropout(**{name: value})
+
+
+def test_passes_that_part_and_spectra_off_the_scale_are_a_surprise(tmp_path):
+    problem = problem_of()
+    posterior = fit(tmp_path, problem=problem, steps=60)
+    usual = problem.arrays("validation", 40)
+    rest = posterior.surprise(usual.x, usual.sigma)
+    assert rest.shape == (40,)
+    far = usual.x + 1e4 * usual.sigma * (-1.0) ** np.arange(usual.x.shape[1])
+    assert (posterior.surprise(far, usual.sigma) > rest.max()).all()
+    posterior.save(tmp_path / "saved")
+    loaded = MCDropout.load_posterior(tmp_path / "saved", problem, "cpu")
+    np.testing.assert_allclose(loaded.surprise(usual.x, usual.sigma), rest, rtol=1e-5)

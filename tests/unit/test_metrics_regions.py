@@ -137,13 +137,15 @@ def test_exact_posteriors_cover_by_noise_and_by_detectability_but_not_by_truth()
     assert by_truth[2].value > 0.75
 
 
-def test_detectability_is_the_bayes_factor_and_unknown_ones_are_left_out():
+def test_detectability_is_the_bayes_factor_and_unknown_ones_are_named():
     arrays = conjugate(n_obs=500)
     factor = np.concatenate([arrays["log_bayes_factor"], np.full((500, 1), np.nan)], axis=1)
     factor[:100, 0] = np.nan
     truth = np.repeat(arrays["theta_true"], 2, axis=1)
     regions = [r for r in find_regions(truth, NAMES, log_bayes_factor=factor) if r.group.startswith("detectable")]
-    assert [(region.group, region.label) for region in regions] == [("detectable gas", "yes"), ("detectable gas", "no")]
+    assert {region.group for region in regions} == {"detectable gas"}
+    assert [region.label for region in regions] == ["yes", "no", "not known for these spectra"]
+    np.testing.assert_array_equal(np.flatnonzero(regions[2].members), np.arange(100))
     np.testing.assert_array_equal(regions[0].members, factor[:, 0] > DETECTABLE_FROM)
     assert regions[0].members.sum() + regions[1].members.sum() == 400
 

@@ -174,3 +174,25 @@ class TestResume:
         again = fit(offering, tmp_path / "work")
         draws = [q.sample(test.x, test.sigma, 7, rng=rng_for("same")).theta for q in (fitted, again)]
         assert np.array_equal(*draws)
+
+
+class TestSurprise:
+    def test_far_spectra_surprise_more_than_the_tests(self, data, fitted, tmp_path):
+        problem, test = data
+        usual = fitted.surprise(test.x, test.sigma)
+        comb = test.x + 100.0 * test.sigma * (-1.0) ** np.arange(test.x.shape[1])
+        assert usual.shape == (len(test.x),)
+        assert (fitted.surprise(comb, test.sigma) > usual.max()).all()
+        fitted.save(tmp_path)
+        loaded = EnsemblePosterior.load(tmp_path, problem, "cpu")
+        np.testing.assert_allclose(loaded.surprise(test.x, test.sigma), usual, rtol=1e-4)
+
+    def test_discord_is_the_spread_of_means_over_that_of_draws(self, data, fitted):
+        _, test = data
+        same = EnsemblePosterior([fitted.members[0]] * 3)
+        apart = fitted._discord(test.x, test.sigma)
+        # Equal members differ by the scatter of 32 draws alone: four parameters, 4/32 each way.
+        assert np.mean(same._discord(test.x, test.sigma) ** 2) == pytest.approx(4 / 32, rel=0.6)
+        assert (apart > 0).all()
+        alone = EnsemblePosterior([fitted.members[0]])
+        assert (alone._discord(test.x, test.sigma) == 0).all()

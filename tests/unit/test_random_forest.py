@@ -16,6 +16,7 @@ from exobench.problem import InferenceProblem
 from exobench_baselines.random_forest.features import Features
 from exobench_baselines.random_forest.method import RandomForest
 from exobench_baselines.random_forest.posterior import ForestPosterior
+from exobench_baselines.random_forest.surprise import departure, disagreement
 from exobench_baselines.random_forest.trees import Trees
 
 NAMES = ("a", "b")
@@ -274,3 +275,34 @@ def test_missing_bins_are_refused(tmp_path):
 def test_wrong_values_are_named(name, value):
     with pytest.raises(ExobenchError, match=rf"{name}"):
         RandomForest(**{name: value})
+
+
+def test_a_forest_is_surprised_by_what_it_never_saw(tmp_path):
+    posterior, problem = fit(tmp_path, trees=16), problem_of()
+    usual = problem.arrays("validation", 50)
+    comb = usual.x + 100.0 * usual.sigma * (-1.0) ** np.arange(usual.x.shape[1])
+    rest = posterior.surprise(usual.x, usual.sigma)
+    assert rest.shape == (50,)
+    assert (posterior.surprise(comb, usual.sigma) > rest.max()).all()
+    # One scale of noise for all: too small a residual is as untypical as too large a one.
+    assert np.median(departure(posterior.features, usual.x, usual.sigma)) < 2.0
+    posterior.save(tmp_path / "saved")
+    loaded = ForestPosterior.load(tmp_path / "saved", problem.parameters.names)
+    np.testing.assert_allclose(loaded.surprise(usual.x, usual.sigma), rest)
+
+
+def test_trees_that_part_are_a_surprise():
+    """Two stumps over four rows: they agree on the left and differ on the right by more than their leaves are wide."""
+    member = np.array([0, 1, 2, 3, 0, 1, 4, 5], dtype=np.uint32)
+    trees = Trees(
+        n_node=np.array([3, 3], dtype=np.int32),
+        feature=np.array([0, -1, -1, 0, -1, -1], dtype=np.int32),
+        threshold=np.zeros(6, dtype=np.float32),
+        right=np.array([2, -1, -1, 2, -1, -1], dtype=np.int32),
+        n_member=np.array([0, 2, 2, 0, 2, 2], dtype=np.int32),
+        member=member,
+    )
+    unit = np.array([[0.0], [0.2], [0.4], [0.6], [0.8], [1.0]])
+    leaf = trees.leaves(np.array([[-1.0], [1.0]], dtype=np.float32))
+    # Right: means 0.5 and 0.9, variance 0.04 between and 0.01 within.
+    np.testing.assert_allclose(disagreement(trees, unit, leaf), [0.0, 2.0], atol=1e-6)

@@ -16,6 +16,10 @@ from exobench.reference.request import scaled, sort_arguments
 from exobench.reference.spectra import SpectrumDraws
 from exobench.registry import build_task
 from exobench.results import read_arrays, write_arrays
+from exobench.shifts.catalogue import find_shift
+from exobench.shifts.exact import exact_row_beside, exact_row_folder, exact_row_key, how_to_make
+from exobench.shifts.physics import simulated
+from exobench.shifts.record import find_shift_record
 from exobench.task import TaskRequest
 
 N_OBS, N_DRAWS = 5, 800
@@ -177,6 +181,34 @@ def test_rows_are_drawn_once_and_as_a_run_would(task, test_set, tmp_path):
     assert "log_evidence" in both[1].diagnostics
 
 
+@pytest.mark.slow
+def test_the_exact_row_of_a_shift_is_that_posterior_and_stands_beside_runs(task, test_set, tmp_path, capsys):
+    data, test = test_set
+    arguments = [
+        "exact", "task=linear_gaussian", "shift=noise_50ppm", "n_test=2", "n_draws=400", "importance=nested",
+        "fallback=nested", f"paths.runs={tmp_path}", f"paths.data={data}", "method.n_live=100", "method.n_networks=0",
+        "method.n_effective=600", "method.effective_per_draw=1.0",
+    ]  # fmt: skip
+    main(arguments)
+    assert "noise_50ppm, 2 spectra (2 by importance sampling, 0 by the fallback)" in capsys.readouterr().out
+    runs_of_task = tmp_path / "linear_gaussian"
+    folder = exact_row_folder(runs_of_task, "noise_50ppm")
+    stored = read_arrays(folder / "draws.h5")
+    depth = simulated(task.simulator.build(), test.theta_true[:2])
+    x = depth + 50e-6 * (test.x[:2] - depth) / test.sigma[:2]
+    truth = task.exact.sample(x, np.full_like(x, 50e-6), 4000, rng=np.random.default_rng(0))
+    z = (stored["theta"].mean(axis=1) - truth.mean(axis=1)) / truth.std(axis=1) * np.sqrt(300)
+    assert np.abs(z).max() < 4
+    named = find_shift("noise_50ppm")
+    key = exact_row_key(named, None, task.task_id)
+    found = exact_row_beside(runs_of_task, "noise_50ppm", key, folder)
+    assert found["n_test"] == found["n_compared"] == 2
+    assert found["energy_score_beyond_exact"]["difference"] == 0.0
+    assert exact_row_beside(runs_of_task, "noise_50ppm", "another", folder) is None
+    assert "shift=none n_test=25" in how_to_make("linear_gaussian", "none")
+    assert find_shift_record(folder, key)["limit"]
+
+
 def test_two_samplers_agree_only_where_draws_do_too():
     rng = np.random.default_rng(0)
 
@@ -235,6 +267,8 @@ def test_arguments_go_to_those_whom_they_concern():
         (["make", "task=linear_gaussian", "n_obs=2"], "at least 5"),
         (["make", "task=linear_gaussian", "taurex=perhaps"], "true or false"),
         (["exact", "task=linear_gaussian", "n_test=x"], "n_test=x"),
+        (["exact", "task=linear_gaussian", "shift=noise_51ppm"], "noise_51ppm"),
+        (["exact", "task=linear_gaussian", "shift=cloud_1e3pa", "n_test=2"], "has no atmosphere"),
         (["gap", "wrong=1"], "wrong"),
     ],
 )
