@@ -1,0 +1,1 @@
+"""Commands as jobs of a Slurm cluster: sent, watched, and started again where they left off."""
