@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 ARGS ?=
 TASK ?= hotjupiter
 N ?= 100000
+LAUNCHER ?= local
 
-.PHONY: help setup run test test-slow test-gpu report lint bench data clean
+.PHONY: help setup run test test-slow test-gpu test-slurm report lint bench benchmark benchmark-full data clean
 
 help:
 	@echo "make run      set up, then train and score ExoGAN on hot Jupiters (ARGS='seed=1' adds settings)"
@@ -14,8 +15,11 @@ help:
 	@echo "make report   build reports/index.html from the records in runs/"
 	@echo "make data     make N spectra of TASK for later runs (N=10000000 TASK=hotjupiter)"
 	@echo "make bench    speed of the simulator against TauREx 3, of the data set, in-painting, training and scoring"
+	@echo "make benchmark       the committed benchmark, about six core-hours; goes on where it was stopped (ARGS='workers=2', ARGS=list)"
+	@echo "make benchmark-full  every method, task, budget and seed: weeks of one core"
 	@echo "make lint     ruff and mypy"
 	@echo "make test-slow / make test-gpu   tests that take minutes / need a CUDA device"
+	@echo "make test-slurm   tests against a real Slurm of one node, which is installed, started and stopped"
 
 # torch goes first: with it in place nothing pulls another build.
 $(VENV)/.run: pyproject.toml
@@ -43,6 +47,10 @@ test-slow: $(VENV)/.dev
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest -m gpu $(ARGS)
 
+# A Slurm of one node from Debian's packages, started for the tests and stopped again; needs root.
+test-slurm: $(VENV)/.dev
+	scripts/slurm/test.sh $(BIN)/python $(ARGS)
+
 report: setup
 	$(BIN)/python -m exobench.report
 
@@ -55,6 +63,12 @@ bench: $(VENV)/.dev
 	OMP_NUM_THREADS=2 $(BIN)/python bench/exogan.py --out reports/bench_exogan.json
 	OMP_NUM_THREADS=1 $(BIN)/python bench/training.py --threads 1 --out reports/bench_training.json
 	OMP_NUM_THREADS=2 $(BIN)/python bench/scoring.py speed --out reports/bench_scoring.json
+
+benchmark: setup
+	$(BIN)/python -m exobench.benchmark plan=committed launcher=$(LAUNCHER) $(ARGS)
+
+benchmark-full: setup
+	$(BIN)/python -m exobench.benchmark plan=full launcher=$(LAUNCHER) $(ARGS)
 
 data: setup
 	$(BIN)/python -m exobench.data generate task=$(TASK) n=$(N) $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,13 +14,17 @@ from typing import Any
 from exobench.metrics.score import METRICS_VERSION
 from exobench.report.entries import Entry
 
-PAGE_VERSION = 2
+PAGE_VERSION = 3
 """Goes up when figures or cached numbers would change, so that old ones are made anew."""
 
 ASSETS = "assets"
-"""Folder of the page's figures below the reports folder."""
+"""Folder of scripts, styles and figures below the reports folder."""
+
+TABLES, PAGES = "tables", ("tasks", "runs")
+"""Folders of downloads and of pages."""
 
 _STAMP = "cache.json"
+_ANCHOR = re.compile(r"[A-Za-z0-9_-]+-[0-9a-f]{12}")
 
 
 @dataclass
@@ -40,8 +45,12 @@ class Cache:
     @staticmethod
     def open(entry: Entry, reports: Path) -> Cache:
         """Reads the cache of an entry; it starts empty when the record is newer, or another, than the cache."""
-        folder = reports / ASSETS / entry.anchor
         stamp = [PAGE_VERSION, METRICS_VERSION, entry.relative, [_state(path) for path in entry.sources]]
+        return Cache.at(reports / ASSETS / entry.anchor, stamp)
+
+    @staticmethod
+    def at(folder: Path, stamp: list[Any]) -> Cache:
+        """Reads the cache in a folder; it starts empty when its stamp is another."""
         try:
             content = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
             if content["stamp"] == stamp and isinstance(content["values"], dict):
@@ -75,10 +84,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_stale(reports: Path, anchors: set[str]) -> None:
-    """Removes the figures of runs that are no longer there; touches only folders that hold a cache."""
-    for folder in (reports / ASSETS).glob("run-*"):
-        if folder.name not in anchors and (folder / _STAMP).is_file():
-            shutil.rmtree(folder)
+    """Removes pages, tables and figures of runs and tasks that are no longer there, and nothing else.
+
+    What was made for a run or task has a cache of its name: a folder or file without one is the user's own.
+    """
+    for folder in (reports / ASSETS).glob("*-*"):
+        if folder.name in anchors or not _ANCHOR.fullmatch(folder.name) or not (folder / _STAMP).is_file():
+            continue
+        for kind in PAGES:
+            (reports / kind / f"{folder.name}.html").unlink(missing_ok=True)
+        shutil.rmtree(reports / TABLES / folder.name, ignore_errors=True)
+        shutil.rmtree(folder)
 
 
 def _state(path: Path) -> list[int]:

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
 from exobench.metrics.score import METRICS_VERSION, Score
+from exobench.report.arrays import StoredArrays, stored_arrays
 from exobench.results import RECORD, SCORES, RunRecord, read_record
-
-Array = NDArray[np.float64]
 
 FLOOR_METHOD = "prior"
 """The method that every table marks as its floor."""
 
+CEILING_METHOD = "exact"
+"""The records of the exact posterior, which every table marks as its ceiling."""
+
 _STATUSES = ("ok", "skipped", "failed")
-_PER_PARAMETER = ("theta_true", "median", "q16", "q84", "squared_error", "range_error", "rank")
 _SCORE_KEYS = ("metric", "parameter", "value", "standard_error", "n_obs", "status", "reason")
 
 
@@ -108,6 +109,16 @@ class Entry:
         return self.method == FLOOR_METHOD
 
     @property
+    def is_ceiling(self) -> bool:
+        """Whether these are draws of the exact posterior."""
+        return self.method == CEILING_METHOD
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is no method but what methods are held against: floor or ceiling."""
+        return self.is_floor or self.is_ceiling
+
+    @property
     def is_current(self) -> bool:
         """Whether its scores mean what this version computes."""
         return bool(self.record["metrics_version"] == METRICS_VERSION)
@@ -131,24 +142,22 @@ class Entry:
         found = [_score(row) for row in rows] if isinstance(rows, list) else []
         return tuple(score for score in found if score is not None)
 
-    def arrays(self) -> dict[str, Array]:
-        """Per-spectrum arrays.
+    def arrays(self) -> StoredArrays:
+        """Per-spectrum arrays, each read on its first use.
 
         Raises:
             ExobenchError: if the file is missing, damaged, or does not fit the record.
         """
-        path = self.record.folder / SCORES
-        arrays = self.record.per_spectrum()
-        shape = (self.n_test, len(self.parameters))
-        for key, wanted in [*((key, shape) for key in _PER_PARAMETER), ("energy_score", shape[:1])]:
-            if key not in arrays:
-                raise ExobenchError(f"{path} lacks '{key}'; run it again with rerun=true.")
-            if arrays[key].shape != wanted:
-                raise ExobenchError(f"{path}: '{key}' has shape {arrays[key].shape}; {RECORD} promises {wanted}.")
-        for key, values in arrays.items():
-            if values.shape not in (shape, shape[:1]):
-                raise ExobenchError(f"{path}: '{key}' has shape {values.shape}; expected {shape} or {shape[:1]}.")
-        return arrays
+        return stored_arrays(self.record.folder / SCORES, self.n_test, len(self.parameters))
+
+    @cached_property
+    def energy_score(self) -> NDArray[np.float64]:
+        """Energy score of each spectrum, (obs,); kept, because ranks and differences ask for it again and again.
+
+        Raises:
+            ExobenchError: as `arrays`.
+        """
+        return self.arrays()["energy_score"]
 
 
 def read_entries(runs: Path) -> tuple[list[Entry], list[Problem]]:

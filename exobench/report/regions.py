@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exobench.metrics.catalogue import find_metric
-from exobench.metrics.regions import ALL, NOISE, scores_by_region
+from exobench.metrics.regions import ALL, BAYES_KEY, NOISE, NOISE_KEY, find_regions, scores_by_region
 from exobench.metrics.score import Score
+from exobench.report.arrays import StoredArrays
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry
 from exobench.report.wording import plus_minus, signed
+
+if TYPE_CHECKING:
+    from exobench.reference.detectable import Detectable
+
+Array = NDArray[np.float64]
 
 FEWEST_SPECTRA = 100
 """Of a run, for its regions to be shown: a fifth of fewer says nothing."""
@@ -51,6 +59,7 @@ class RegionSheet:
         worst: the region of highest energy score, in words.
         by_noise: whether the noise differs between spectra.
         by_detection: whether it is known which gases can be detected.
+        has_gases: whether there is a gas among the parameters.
     """
 
     accuracy: tuple[RegionLine, ...]
@@ -58,17 +67,20 @@ class RegionSheet:
     worst: str
     by_noise: bool
     by_detection: bool
+    has_gases: bool
 
 
 _Row = tuple[str, str, Score]
+
+_GAS = "log10_"
+"""Parameters that are abundances of gases begin so."""
 
 
 def region_sheet(entry: Entry, cache: Cache) -> RegionSheet | None:
     """The scores of a run by region; None for a run of few spectra, or scored by another version."""
     if entry.n_test < FEWEST_SPECTRA or not entry.is_current:
         return None
-    stored = cache.get("regions", lambda: _compute(entry))
-    rows = [(group, label, Score(*fields)) for group, label, fields in stored]
+    rows = region_rows(entry, cache)
     groups = {group for group, _, _ in rows}
     return RegionSheet(
         accuracy=_lines(rows, ("energy_score", "hit_rate_10")),
@@ -76,14 +88,82 @@ def region_sheet(entry: Entry, cache: Cache) -> RegionSheet | None:
         worst=_worst(rows),
         by_noise=NOISE in groups,
         by_detection=any(group.startswith("detectable ") for group in groups),
+        has_gases=any(name.startswith(_GAS) for name in entry.names),
     )
 
 
-def _compute(entry: Entry) -> list[Any]:
+def region_rows(entry: Entry, cache: Cache) -> list[_Row]:
+    """Group, label and score of each region of a run; none for a run of few spectra, or scored by another version."""
+    if entry.n_test < FEWEST_SPECTRA or not entry.is_current:
+        return []
+    # It reads published posteriors with torch, which a page of few spectra does not need.
+    from exobench.reference.detectable import detectable_gases
+
+    # runs/<task>/<method>/<hash>/<seed>
+    runs_of_task = entry.record.folder.absolute().parents[2]
+    sources = detectable_gases(str(entry.record["task"]), str(entry.record["task_id"]), entry.names, runs_of_task)
+    # The key tells when exact posteriors were added: the record of the run itself does not change then.
+    stored = cache.get(f"regions {_digest(sources)}", lambda: _compute(entry, sources))
+    return [(group, label, Score(*fields)) for group, label, fields in stored]
+
+
+def _digest(sources: Sequence[Detectable]) -> str:
+    content = b"".join(
+        key.encode() + values.tobytes() for source in sources for key, values in sorted(source.columns.items())
+    )
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _compute(entry: Entry, sources: Sequence[Detectable]) -> list[Any]:
     low, high = (np.array([getattr(parameter, end) for parameter in entry.parameters]) for end in ("low", "high"))
+    arrays = entry.arrays()
+    from exobench.reference.detectable import aligned
+
+    own = any(key.startswith(BAYES_KEY) for key in arrays)
+    known = {} if own or not sources else aligned(sources, arrays["theta_true"])
+    means = None if own else _means(entry, arrays, known)
+    if means is not None:
+        return means
     metrics = [find_metric(name) for name in SHOWN]
-    found = scores_by_region(entry.arrays(), entry.names, low, high, metrics=metrics)
+    found = scores_by_region({**arrays, **known} if known else arrays, entry.names, low, high, metrics=metrics)
     return [[row.group, row.label, list(row.score.to_dict().values())] for row in found]
+
+
+def _means(entry: Entry, arrays: StoredArrays, known: Mapping[str, Array]) -> list[Any] | None:
+    """The scores of all regions in one product; None where a value is missing, which asks for reasons.
+
+    All three are means over spectra, whose bootstrap error, of ever more resamples, is sd / sqrt(n).
+    """
+    joint, hits, ranks = (arrays[key] for key in ("energy_score", "range_error", "rank"))
+    if not all(np.isfinite(values).all() for values in (joint, hits, ranks)) or _draws_missing(arrays):
+        return None
+    noise = arrays.get(NOISE_KEY)
+    unknown = np.full(entry.n_test, np.nan)
+    factors = [known.get(f"{BAYES_KEY}.{name}", unknown) for name in entry.names] if known else []
+    factor = np.stack(factors, axis=1) if factors else None
+    regions = find_regions(arrays["theta_true"], entry.names, noise_ppm=noise, log_bayes_factor=factor)
+    values = np.concatenate([joint[:, None], hits <= 0.1, np.abs(ranks - 0.5) <= 0.34], axis=1)
+    members = np.stack([region.members for region in regions]).astype(np.float64)
+    n_obs = members.sum(axis=1, keepdims=True)
+    mean = members @ values / n_obs
+    # About the overall mean, so that the difference of squares keeps its digits.
+    centre = values.mean(axis=0)
+    variance = members @ (values - centre) ** 2 / n_obs - (mean - centre) ** 2
+    error = np.sqrt(np.maximum(variance, 0.0) / n_obs)
+    columns = [("energy_score", None), *((name, p) for name in SHOWN[1:] for p in entry.names)]
+    return [
+        [
+            region.group,
+            region.label,
+            [*column, float(value), float(spread) if n > 1 else None, int(n), "ok", None],
+        ]
+        for region, n, row, spreads in zip(regions, n_obs[:, 0], mean, error, strict=True)
+        for column, value, spread in zip(columns, row, spreads, strict=True)
+    ]
+
+
+def _draws_missing(arrays: StoredArrays) -> bool:
+    return "nan_draw_share" in arrays and bool(np.any(arrays["nan_draw_share"] > 0.0))
 
 
 def _lines(rows: Sequence[_Row], metrics: Sequence[str]) -> tuple[RegionLine, ...]:

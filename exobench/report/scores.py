@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
-from exobench.metrics.aggregate import aggregate
+from exobench.metrics.aggregate import aggregate, resample_counts
 from exobench.metrics.calibration import calibration_verdict
 from exobench.metrics.catalogue import find_metric
 from exobench.metrics.paired import paired_difference
 from exobench.metrics.score import Score
+from exobench.metrics.statistics import average
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry
 
@@ -32,6 +34,9 @@ TOGETHER = (
     "predictive_misfit_share",
 )
 """Calibration of all parameters together, and whether the draws explain the spectra."""
+N_RESAMPLES = 1000
+"""Of paired differences, as `paired_difference` has them."""
+
 SHOWN = (*JOINT, *HEAT, *TOGETHER)
 """Scores of the leaderboards; all others stand with each run."""
 
@@ -65,9 +70,10 @@ class Evidence:
 def evidence(entry: Entry, cache: Cache, n_obs: int) -> Evidence:
     """Scores and badge of a run on its first n_obs test spectra.
 
-    A record of another metrics version is shown as it was written: only all of its spectra can be asked for.
+    Over all of its spectra they are those that the run wrote. A record of another metrics version is shown as it was
+    written: only all of its spectra can be asked for.
     """
-    if not entry.is_current:
+    if not entry.is_current or (n_obs == entry.n_test and _is_complete(entry)):
         found, verdict = list(entry.stored_scores), _stored_verdict(entry)
     else:
         rows, verdict = cache.get(f"scores {n_obs}", lambda: _compute(entry, n_obs))
@@ -75,33 +81,76 @@ def evidence(entry: Entry, cache: Cache, n_obs: int) -> Evidence:
     return Evidence(entry, cache, n_obs, {(s.metric, s.parameter): s for s in found}, *verdict)
 
 
-def behind(row: Evidence, best: Evidence) -> tuple[float, float] | str:
-    """Paired difference of a row's energy score to the best row's, with its standard error; or why there is none."""
-    if not row.entry.is_current:
-        return "scored by another version"
-    key = f"behind {row.n_obs} {best.entry.anchor} {best.cache.stamp}"
-    found: Any = row.cache.get(key, lambda: _difference(row, best))
-    return found if isinstance(found, str) else (found[0], found[1])
+def truths(entry: Entry, cache: Cache, n_obs: int) -> str:
+    """Tells apart test spectra: a hash of the first n_obs truths."""
+    found: str = cache.get(
+        f"truths {n_obs}", lambda: hashlib.sha1(entry.arrays()["theta_true"][:n_obs].tobytes()).hexdigest()
+    )
+    return found
 
 
-def _difference(row: Evidence, best: Evidence) -> list[float] | str:
-    a, b = (entry.arrays() for entry in (row.entry, best.entry))
-    if not np.array_equal(a["theta_true"][: row.n_obs], b["theta_true"][: row.n_obs]):
-        return "not the same test spectra"
+def behind(rows: Sequence[Evidence], best: Evidence) -> dict[str, tuple[float, float] | str]:
+    """Of each row, by its anchor: its energy score minus the best row's over the same spectra, or why there is none.
+
+    All rows share their bootstrap resamples, which `paired_difference` would draw anew for each; the numbers are its.
+    """
+    key = f"behind {best.n_obs} {best.entry.anchor} {best.cache.stamp}"
+    fresh = [row for row in rows if row.entry.is_current and key not in row.cache.values]
+    for row, found in zip(fresh, _differences(fresh, best), strict=True):
+        row.cache.get(key, lambda found=found: found)  # type: ignore[misc]
+    made: dict[str, tuple[float, float] | str] = {}
+    for row in rows:
+        stored: Any = row.cache.values[key] if row.entry.is_current else "scored by another version"
+        made[row.entry.anchor] = stored if isinstance(stored, str) else (stored[0], stored[1])
+    return made
+
+
+def _differences(rows: Sequence[Evidence], best: Evidence) -> list[list[float] | str]:
+    if not rows:
+        return []
+    n_obs = best.n_obs
+    own, wanted = best.entry.energy_score[:n_obs], truths(best.entry, best.cache, n_obs)
+    made: list[list[float] | str] = []
+    for row in rows:
+        energy = row.entry.energy_score[:n_obs]
+        if len(energy) < n_obs:
+            made.append(f"only {len(energy)} of the {n_obs} spectra")
+        elif truths(row.entry, row.cache, n_obs) != wanted:
+            made.append("not the same test spectra")
+        elif n_obs < 2 or not np.isfinite(energy - own).all():
+            made.append(_why_unpaired(energy, own))
+        else:
+            made.append([])
+    kept = [place for place, found in enumerate(made) if found == []]
+    if kept:
+        difference = np.stack([rows[place].entry.energy_score[:n_obs] - own for place in kept], axis=1)
+        resamples = np.concatenate([average(difference, counts) for counts in resample_counts(n_obs, N_RESAMPLES, 0)])
+        errors = resamples.std(axis=0, ddof=1)
+        for place, mean, error in zip(kept, difference.mean(axis=0), errors, strict=True):
+            made[place] = [float(mean), float(error)]
+    return made
+
+
+def _why_unpaired(a: Array, b: Array) -> str:
     try:
-        return list(paired_difference(a["energy_score"][: row.n_obs], b["energy_score"][: row.n_obs]))
+        paired_difference(a, b)
     except ExobenchError as error:
         return str(error)
+    return "not paired"
+
+
+def _is_complete(entry: Entry) -> bool:
+    """Whether the record holds all scores that a table shows, and its badge."""
+    stored = {score.metric for score in entry.stored_scores}
+    return stored.issuperset(SHOWN) and isinstance(entry.get("calibration", "status"), str)
 
 
 def _compute(entry: Entry, n_obs: int) -> list[Any]:
-    arrays = entry.arrays()
+    arrays = entry.arrays().head(n_obs)
     metrics = [find_metric(name) for name in SHOWN]
     low, high = ([getattr(parameter, end) for parameter in entry.parameters] for end in ("low", "high"))
-    scores: Sequence[Score] = aggregate(
-        arrays, entry.names, np.array(low), np.array(high), n_obs=n_obs, metrics=metrics
-    )
-    verdict = calibration_verdict(arrays["rank"][:n_obs], entry.names)
+    scores: Sequence[Score] = aggregate(arrays, entry.names, np.array(low), np.array(high), metrics=metrics)
+    verdict = calibration_verdict(arrays["rank"], entry.names)
     return [[score.to_dict() for score in scores], [verdict.status, verdict.reason]]
 
 

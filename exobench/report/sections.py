@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +14,9 @@ from exobench.report.wording import ABSENT, differing, leaves, plain
 
 NESTED_SIZES = (10_000, 1000, 100, 25)
 """Sizes of the nested test sets, largest first; each is the leading part of the next larger one."""
+
+MOST_SCORED_ANEW = 60
+"""Rows of a further table before it keeps to the best run of each method."""
 
 _HEADLINE = ("noise", "simulator.flavour", "simulator.kind", "simulator.opacity_source", "simulator.k_table_overlap")
 _NOT_NAMES = ("budget", "n_test", "task", "simulator")
@@ -37,8 +42,9 @@ class Section:
 
     @cached_property
     def anchor(self) -> str:
-        """Name of the section inside the page."""
-        return f"task-{self.scored[0].anchor if self.scored else self.entries[0].anchor}"
+        """Name of the section's page and of its folder of tables: safe, whatever the task is called."""
+        digest = hashlib.sha256(repr((self.task, self.task_id, self.metrics_version)).encode()).hexdigest()[:12]
+        return f"{re.sub(r'[^A-Za-z0-9_-]+', '-', self.task)[:60]}-{digest}"
 
     @cached_property
     def scored(self) -> tuple[Entry, ...]:
@@ -49,6 +55,11 @@ class Section:
     def without_scores(self) -> tuple[Entry, ...]:
         """Runs that were skipped or failed."""
         return tuple(entry for entry in self.entries if not entry.is_ok)
+
+    @cached_property
+    def ceiling(self) -> Entry | None:
+        """The record of the exact posterior with most spectra; None where there is none."""
+        return max((entry for entry in self.scored if entry.is_ceiling), key=_weight, default=None)
 
     @cached_property
     def parameters(self) -> tuple[ParameterNote, ...]:
@@ -75,15 +86,17 @@ class Selection:
     Attributes:
         n_obs: spectra that all rows have in common.
         entries: the rows.
+        crowded: whether only the best run of each method was taken from a larger table.
     """
 
     n_obs: int
     entries: tuple[Entry, ...]
+    crowded: bool = False
 
     @property
     def methods(self) -> set[str]:
-        """Names of the methods shown."""
-        return {entry.method for entry in self.entries}
+        """Names of the methods shown, the ceiling aside, which is none."""
+        return {entry.method for entry in self.entries if not entry.is_ceiling}
 
 
 def sections(entries: Sequence[Entry]) -> list[Section]:
@@ -116,12 +129,36 @@ def selections(section: Section) -> list[Selection]:
         rows = one_a_setting([entry for entry in section.scored if entry.n_test >= n_obs])
         if rows and (not found or {_setting(e) for e in rows} != {_setting(e) for e in found[-1].entries}):
             found.append(Selection(n_obs, rows))
-    telling = [selection for selection in found if not all(entry.is_floor for entry in selection.entries)] or found
-    return sorted(telling, key=lambda selection: (len(selection.methods) < 2, -selection.n_obs))
+    telling = [selection for selection in found if not all(entry.is_reference for entry in selection.entries)] or found
+    ordered = sorted(telling, key=lambda selection: (len(selection.methods) < 2, -selection.n_obs))
+    largest = max(selection.n_obs for selection in ordered)
+    return [selection if selection.n_obs == largest else _without_crowd(selection) for selection in ordered]
+
+
+def _without_crowd(selection: Selection) -> Selection:
+    """A further table without the crowd: of runs that stand in a larger table too, the best of each method.
+
+    Such a table is there for those that have no more spectra, and every other row would have to be scored anew.
+    """
+    if len(selection.entries) <= MOST_SCORED_ANEW:
+        return selection
+    best: dict[str, Entry] = {}
+    for entry in selection.entries:
+        known = best.get(entry.method)
+        if entry.n_test > selection.n_obs and (known is None or _energy(entry) < _energy(known)):
+            best[entry.method] = entry
+    chosen = {entry.anchor for entry in best.values()}
+    kept = (entry for entry in selection.entries if entry.n_test == selection.n_obs or entry.anchor in chosen)
+    return Selection(selection.n_obs, tuple(kept), crowded=True)
+
+
+def _energy(entry: Entry) -> float:
+    found = (score.value for score in entry.stored_scores if score.metric == "energy_score")
+    return next((value for value in found if value is not None), float("inf"))
 
 
 def one_a_setting(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Of records that differ in the number of test spectra alone, the one with most; of the prior's, one."""
+    """Of records that differ in the number of test spectra alone, the one with most; of floor and ceiling, one."""
     best: dict[str, Entry] = {}
     for entry in entries:
         key = _setting(entry)
@@ -136,7 +173,7 @@ def settings_apart(entries: Sequence[Entry]) -> dict[str, str]:
     for method in {entry.method for entry in entries}:
         group = [entry for entry in entries if entry.method == method]
         configs = [{k: v for k, v in entry.mapping("config").items() if k not in _NOT_NAMES} for entry in group]
-        keys = [] if group[0].is_floor else differing(configs)
+        keys = [] if group[0].is_reference else differing(configs)
         for entry, config in zip(group, configs, strict=True):
             flat = dict(leaves(config))
             parts = (f"{key.removeprefix('method.')}={plain(flat.get(key, ABSENT))}" for key in keys)
@@ -151,7 +188,7 @@ def settings_but_seed(entry: Entry) -> str:
 
 
 def _setting(entry: Entry) -> str:
-    if entry.is_floor:
+    if entry.is_reference:
         return entry.method
     config = {key: value for key, value in entry.mapping("config").items() if key != "n_test"}
     return repr((entry.method, entry.record["seed"], entry.record["budget"], sorted(leaves(config), key=str)))

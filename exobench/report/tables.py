@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from exobench.metrics.catalogue import METRICS, find_metric
 from exobench.metrics.paired import STANDARD_ERRORS_NEEDED
@@ -28,6 +28,7 @@ class Cell:
         shade: depth of colour in tenths; None for a cell without.
         below_zero: whether the colour is that of worse than knowing nothing.
         is_gap: whether there is no value.
+        value: the number itself, which the page sorts by.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Cell:
     shade: int | None = None
     below_zero: bool = False
     is_gap: bool = False
+    value: float | None = None
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Notes:
             return Cell(score.status, self.number(score.reason), is_gap=True)
         text = plus_minus(score.value, score.standard_error, decimals)
         shade = round(10 * min(abs(score.value), 1.0)) if shaded else None
-        return Cell(text, self.number(score.reason), shade, score.value < 0)
+        return Cell(text, self.number(score.reason), shade, score.value < 0, value=score.value)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Leaderboard:
         notes: footnotes of all of them.
         fewer: records of the section that have fewer spectra.
         claim: what the ranks say; empty where there are none.
+        crowded: whether runs of larger tables were left out but for the best of each method.
+        found: the scores behind the rows, in their order.
     """
 
     n_obs: int
@@ -110,6 +114,8 @@ class Leaderboard:
     notes: tuple[str, ...]
     fewer: int
     claim: str
+    crowded: bool = False
+    found: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -159,36 +165,63 @@ def doc(metric: str) -> str:
 
 def _leaderboard(section: Section, selection: Selection, caches: dict[str, Cache]) -> Leaderboard:
     found = [evidence(entry, caches[entry.anchor], selection.n_obs) for entry in selection.entries]
+    found = [*_ceiling(section, selection, caches), *(row for row in found if not row.entry.is_ceiling)]
     found.sort(key=_order)
-    apart, notes = settings_apart(selection.entries), Notes()
-    rows, place, ranking = [], 0, ranks(found)
+    best = next((row for row in found if not row.entry.is_ceiling), found[0])
+    apart, notes = settings_apart([row.entry for row in found]), Notes()
+    rows, place, ranking, differences = [], 0, ranks(found), behind(found, best)
     for row in found:
-        place += not row.entry.is_floor
-        number = "floor" if row.entry.is_floor else str(place)
-        rows.append(_row(row, found[0], number, _rank(row, ranking, notes), apart[row.entry.anchor], notes))
+        place += not row.entry.is_reference
+        label = _reference(row.entry) or str(place)
+        difference = Cell("first") if row is best else _behind(differences[row.entry.anchor], notes)
+        rows.append(_row(row, difference, label, _rank(row, ranking, notes), apart[row.entry.anchor], notes))
     heat = tuple(_heat(metric, found, apart, section.parameters, notes) for metric in HEAT)
     together = tuple((row.entry, apart[row.entry.anchor], _together(row, notes)) for row in found)
-    fewer = sum(entry.n_test < selection.n_obs for entry in section.scored)
-    return Leaderboard(selection.n_obs, tuple(rows), heat, together, tuple(notes.texts), fewer, ranking.claim)
+    fewer = sum(entry.n_test < selection.n_obs and not entry.is_ceiling for entry in section.scored)
+    return Leaderboard(
+        n_obs=selection.n_obs,
+        rows=tuple(rows),
+        heat=heat,
+        together=together,
+        notes=tuple(notes.texts),
+        fewer=fewer,
+        claim=ranking.claim,
+        crowded=selection.crowded,
+        found=tuple(found),
+    )
+
+
+def _ceiling(section: Section, selection: Selection, caches: dict[str, Cache]) -> list[Evidence]:
+    """The exact posterior stands in every table, on its own spectra where it has fewer than the table."""
+    if section.ceiling is None or section.ceiling.anchor not in caches:
+        return []
+    n_obs = min(selection.n_obs, section.ceiling.n_test)
+    return [evidence(section.ceiling, caches[section.ceiling.anchor], n_obs)]
+
+
+def _reference(entry: Entry) -> str:
+    return "floor" if entry.is_floor else "ceiling" if entry.is_ceiling else ""
 
 
 def _together(row: Evidence, notes: Notes) -> tuple[Cell, ...]:
     return tuple(notes.cell(row.score(metric), _HEAT_DECIMALS) for metric in TOGETHER)
 
 
-def _order(row: Evidence) -> tuple[bool, float, str]:
+def _order(row: Evidence) -> tuple[bool, bool, float, str]:
     value = row.score("energy_score").value
-    return value is None, value or 0.0, row.entry.relative
+    return not row.entry.is_ceiling, value is None, value or 0.0, row.entry.relative
 
 
 def _rank(row: Evidence, ranking: Ranks, notes: Notes) -> Cell:
-    if row.entry.is_floor:
-        return Cell("floor")
+    if row.entry.is_reference:
+        return Cell(_reference(row.entry))
     rank = ranking.by_anchor[row.entry.anchor]
-    return Cell("undefined", notes.number(rank), is_gap=True) if isinstance(rank, str) else Cell(str(rank))
+    if isinstance(rank, str):
+        return Cell("undefined", notes.number(rank), is_gap=True)
+    return Cell(str(rank), value=float(rank))
 
 
-def _row(row: Evidence, best: Evidence, place: str, rank: Cell, apart: str, notes: Notes) -> Row:
+def _row(row: Evidence, difference: Cell, place: str, rank: Cell, apart: str, notes: Notes) -> Row:
     entry = row.entry
     return Row(
         place=place,
@@ -197,8 +230,8 @@ def _row(row: Evidence, best: Evidence, place: str, rank: Cell, apart: str, note
         apart=apart,
         track=str(entry.get("track") or ABSENT),
         budget="none" if entry.is_floor else count(entry.number("budget")),
-        energy=notes.cell(row.score("energy_score"), _JOINT_DECIMALS),
-        behind=_behind(row, best, notes),
+        energy=_energy(row, notes),
+        behind=difference,
         nltp=notes.cell(row.score("nltp"), _JOINT_DECIMALS),
         badge=row.badge,
         badge_note=notes.number(row.badge_reason) if row.badge != "pass" else None,
@@ -208,15 +241,34 @@ def _row(row: Evidence, best: Evidence, place: str, rank: Cell, apart: str, note
     )
 
 
-def _behind(row: Evidence, best: Evidence, notes: Notes) -> Cell:
-    if row is best:
-        return Cell("first")
-    found = behind(row, best)
+def _energy(row: Evidence, notes: Notes) -> Cell:
+    score = row.score("energy_score")
+    expected = limit_of(row.entry, "energy_score", "posterior")
+    if expected is None or score.value is None:
+        return notes.cell(score, _JOINT_DECIMALS)
+    told = f"over {row.n_obs:,} spectra; without the chance of the truths, the exact posterior's expectation is "
+    told += plus_minus(*expected, _JOINT_DECIMALS)
+    return notes.cell(replace(score, reason=told), _JOINT_DECIMALS)
+
+
+def limit_of(entry: Entry, metric: str, of: str) -> tuple[float, float] | None:
+    """An expected score of the exact posterior with its standard error, from the records of the ceiling alone."""
+    listed = entry.get("limit", "scores")
+    for row in listed if isinstance(listed, list) else []:
+        if isinstance(row, Mapping) and (row.get("metric"), row.get("of")) == (metric, of):
+            found = row.get("value"), row.get("standard_error")
+            if all(isinstance(number, float) for number in found):
+                return found  # type: ignore[return-value]
+    return None
+
+
+def _behind(found: tuple[float, float] | str, notes: Notes) -> Cell:
     if isinstance(found, str):
         return Cell("undefined", notes.number(found), is_gap=True)
     difference, error = found
     tie = difference <= STANDARD_ERRORS_NEEDED * error
-    return Cell(("tie: " if tie else "") + plus_minus(difference, error, _JOINT_DECIMALS))
+    text = ("tie: " if tie else "") + plus_minus(difference, error, _JOINT_DECIMALS)
+    return Cell(text, value=difference)
 
 
 def _heat(

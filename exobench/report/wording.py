@@ -6,7 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from exobench.errors import ExobenchError
+
 ABSENT = "not available"
+
+BROKEN = (ExobenchError, OSError, TypeError, ValueError, KeyError, IndexError, ArithmeticError)
+"""What a damaged record can raise; each becomes a line on a page."""
 
 
 def plus_minus(value: float, error: float | None, decimals: int = 6) -> str:

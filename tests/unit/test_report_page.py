@@ -3,18 +3,26 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+import numpy as np
+import pandas as pd
 import pytest
 from report_records import description, make_record, make_skipped
 
 from exobench.errors import ExobenchError
 from exobench.metrics import METRICS
 from exobench.report.__main__ import main
+from exobench.report.cache import Cache
+from exobench.report.entries import read_entries
 from exobench.report.page import build_page
+from exobench.report.plots import RUN_FIGURES
+from exobench.report.site.drawn import drawing
 from exobench.results import RECORD, SCORES
 
 MARKUP = "<script>alert(1)</script>"
@@ -24,7 +32,7 @@ PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 class Page(HTMLParser):
     """Elements of a page, checked for balance."""
 
-    VOID = ("meta", "img", "br", "link", "hr")
+    VOID = ("meta", "img", "br", "link", "hr", "input")
 
     def __init__(self, path):
         super().__init__()
@@ -43,6 +51,22 @@ class Page(HTMLParser):
 
     def values(self, name):
         return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+def pages_of(index):
+    """The first page and all others of its site."""
+    return [Page(path) for path in (index, *sorted(index.parent.glob("*/*.html")))]
+
+
+def run_page(index, method, task="hotjupiter"):
+    """The page of the only run of a method on a task."""
+    (found,) = (page for page in pages_of(index) if f"<title>{method} on {task}:" in page.text)
+    return found
+
+
+def task_pages(index):
+    """Pages of tasks, in the order of the first page."""
+    return [Page(path) for path in sorted(index.parent.glob("tasks/*.html"))]
 
 
 @pytest.fixture(scope="module")
@@ -90,18 +114,26 @@ def damage(runs):
 DAMAGED = ("cut", "scoreless", "garbled", "future", "typed", "worded", "short", "boxless", "binary")
 
 
-def test_every_record_is_on_the_page(built):
-    page = Page(built[1])
+def test_every_record_is_on_the_site(built):
+    text = "".join(page.text for page in pages_of(built[1]))
     for path in sorted(built[0].glob(f"*/*/*/*/{RECORD}")):
         folder = path.parent.relative_to(built[0]).as_posix()
-        assert folder.replace("<", "&lt;").replace(">", "&gt;") in page.text, folder
+        assert folder.replace("<", "&lt;").replace(">", "&gt;") in text, folder
 
 
-def test_names_from_plugins_are_escaped(built):
-    page = Page(built[1])
-    assert "<script" not in page.text
-    assert "<b>a likelihood" not in page.text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
+def test_names_from_plugins_are_escaped_on_every_page(built):
+    pages = pages_of(built[1])
+    assert all("<script>alert" not in page.text and "<b>a likelihood" not in page.text for page in pages)
+    for page in pages:
+        scripts = [attributes for tag, attributes in page.elements if tag == "script"]
+        assert all("src" in attributes or attributes["type"] == "application/json" for attributes in scripts)
+    assert sum("&lt;script&gt;alert(1)&lt;/script&gt;" in page.text for page in pages) >= 3
+
+
+def test_figures_are_embedded_as_json_that_parses(built):
+    for page in pages_of(built[1]):
+        for text in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page.text, re.S):
+            json.loads(text)
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -115,63 +147,101 @@ def test_a_damaged_record_is_named_with_its_fault_and_left_out(built, name):
 
 
 def test_missing_fields_read_not_available_and_the_rest_stands(built):
-    page = Page(built[1])
-    start = page.text.index("<strong>terse</strong>")
-    run = page.text[start : page.text.index("The whole record", start)]
-    assert "The record holds no scores" in run
-    assert run.count("not available") >= 7
-    assert re.search(r">terse</a>.*?</td>\s*<td class=\"num\">", page.text, re.S)
+    page = run_page(built[1], "terse")
+    assert "The record holds no scores" in page.text
+    assert page.text.count("not available") >= 7
+    assert re.search(r"Fields that the record lacks:.*<code>config</code>.*<code>cost</code>", page.text)
+    assert any(re.search(r">terse</a>.*?</th>\s*<td class=\"num\"", task.text, re.S) for task in task_pages(built[1]))
+
+
+def test_fields_of_a_later_version_are_named(built):
+    page = run_page(built[1], "later")
+    assert "does not know" in page.text
+    assert "<code>new_field</code>" in page.text
+    assert "does not know" not in run_page(built[1], "terse").text
 
 
 def test_skipped_failed_and_unfinished_runs_are_listed_with_their_reasons(built):
-    text = built[1].read_text()
+    text = "".join(page.text for page in task_pages(built[1]))
     assert "needs &lt;b&gt;a likelihood&lt;/b&gt;" in text
     assert "passed its budget" in text
-    assert "hotjupiter/busy/abc/0" in text
+    assert "passed its budget" in run_page(built[1], "greedy").text
+    assert "hotjupiter/busy/abc/0" in built[1].read_text()
 
 
-def test_every_link_and_picture_exists_in_the_folder_of_the_page(built):
-    page = Page(built[1])
-    ids = page.values("id")
-    assert len(ids) == len(set(ids))
-    targets = page.values("href") + page.values("src")
-    assert sum(target.endswith(".png") for target in page.values("src")) >= 5 * 4
-    for target in targets:
-        if target.startswith("#"):
-            assert target[1:] in ids, target
-        else:
-            path = (built[1].parent / unquote(target)).resolve()
-            assert path.is_relative_to(built[1].parent.resolve())
-            assert path.is_file(), target
-    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", page.text)
+def test_every_link_exists_in_the_folder_of_the_site(built):
+    root = built[1].parent.resolve()
+    pages = {page.path.resolve(): page for page in pages_of(built[1])}
+    for path, page in pages.items():
+        ids = page.values("id")
+        assert len(ids) == len(set(ids)), path
+        for target in page.values("href") + page.values("src"):
+            name, _, anchor = target.partition("#")
+            goal = (path.parent / unquote(name)).resolve() if name else path
+            assert goal.is_relative_to(root)
+            assert goal.is_file(), (path, target)
+            assert not anchor or anchor in pages[goal].values("id"), (path, target)
+        assert not re.search(r"(?:src|href)=\"(?:https?:)?//", page.text)
 
 
 def test_the_methods_own_figures_are_copied_and_no_other_file(built):
-    page = Page(built[1])
-    assert [unquote(source) for source in page.values("src") if source.endswith("own-1.svg")]
+    (page,) = (page for page in pages_of(built[1]) if "alt=\"The method's own picture" in page.text)
+    assert [source for source in page.values("src") if source.endswith("own-1.svg")]
     copies = sorted(path.name for path in built[1].parent.rglob("own-*"))
     assert copies == ["own-1.svg"]
     assert "../../secret.png is missing, outside its run or no picture" in page.text
 
 
-def test_pictures_have_texts_and_tables_have_captions_and_scopes(built):
-    page = Page(built[1])
-    assert all(attributes.get("alt") for tag, attributes in page.elements if tag == "img")
-    assert all("scope" in attributes for tag, attributes in page.elements if tag == "th")
-    tags = [tag for tag, _ in page.elements]
-    assert tags.count("table") == tags.count("caption") > 0
+def test_pages_can_be_used_by_keyboard_and_screen_reader(built):
+    for page in pages_of(built[1]):
+        tags = [tag for tag, _ in page.elements]
+        assert all(attributes.get("alt") for tag, attributes in page.elements if tag == "img")
+        assert all("scope" in attributes for tag, attributes in page.elements if tag == "th")
+        assert tags.count("table") == tags.count("caption")
+        assert {"main", "header", "footer", "nav", "h1"} <= set(tags)
+        assert next(attributes["href"] for tag, attributes in page.elements if tag == "a") == "#main"
+        canvases = [attributes for _, attributes in page.elements if attributes.get("role") == "img"]
+        assert all(len(attributes["aria-label"]) > 40 for attributes in canvases)
+        buttons = [attributes.get("class") for tag, attributes in page.elements if tag == "button"]
+        assert buttons.count("save-svg") == buttons.count("save-png") == tags.count("figure") - page.text.count('"own"')
+
+
+def test_every_table_can_be_downloaded_as_csv_and_parquet(built):
+    for page in pages_of(built[1]):
+        for table in page.text.split("<table")[1:]:
+            below = table.split("</table>")[1][:700]
+            assert re.search(
+                r'<a download href="[^"]+\.csv">CSV</a> <a download href="[^"]+\.parquet">Parquet</a>', below
+            )
+
+
+def test_both_kinds_of_download_hold_the_leaderboard_in_full_precision(built):
+    for path in sorted(built[1].parent.glob("tables/*/leaderboard-*.csv")):
+        text, columns = pd.read_csv(path), pd.read_parquet(path.with_suffix(".parquet"))
+        assert list(text.columns) == list(columns.columns)
+        assert np.allclose(text["energy_score"], columns["energy_score"])
+        for _, row in columns.iterrows():
+            record = json.loads((built[0] / row["run"] / RECORD).read_text())
+            assert row["method"] == record["method"]
+            stored = [s["value"] for s in record.get("scores", []) if s["metric"] == "energy_score"]
+            if stored and record["n_test"] == row["n_obs"]:
+                assert row["energy_score"] == pytest.approx(stored[0], rel=1e-12)
 
 
 def test_every_score_is_explained(built):
-    page = Page(built[1])
-    for metric in METRICS:
-        assert any(anchor.startswith("score-") and anchor.endswith(metric.name) for anchor in page.values("id"))
-    assert "<em>floor</em> is the prior" in page.text
+    for page in task_pages(built[1]):
+        for metric in METRICS:
+            assert f"score-{metric.name}" in page.values("id")
+        assert "<em>floor</em> is the prior" in page.text
+        figures = page.text.split('<figure class="plot"')[1:]
+        assert figures
+        for part in figures:
+            assert "<b>Astronomer:</b>" in part
+            assert "<b>Machine learning:</b>" in part
 
 
 def test_the_heading_says_in_what_two_tasks_of_a_name_differ(built):
-    text = built[1].read_text()
-    differing = re.findall(r'<li class="differs">(.*?)</li>', text)
+    differing = re.findall(r'<li class="differs">(.*?)</li>', built[1].read_text())
     assert sorted(re.sub("<.*?>", "", item) for item in differing) == ["noise ppm 20", "noise ppm 50"]
 
 
@@ -180,7 +250,8 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
     make_record(tmp_path / "runs", MARKUP, n_test=40, figures=[("figures/own.svg", PICTURE)])
     folders = [build_page(tmp_path / "runs", tmp_path / name).parent for name in ("here", "elsewhere")]
     mine, theirs = (contents(folder) for folder in folders)
-    assert len(mine) == len(theirs) == 22
+    assert set(mine) == set(theirs)
+    assert sum(name.startswith("tables/") for name in mine) >= 12
     assert [name for name in mine if mine[name] != theirs[name]] == []
 
 
@@ -188,27 +259,39 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_figures_are_drawn_again_only_when_their_record_changes(tmp_path):
+def written(reports, pattern):
+    return {path: path.stat().st_mtime_ns for path in reports.rglob(pattern)}
+
+
+def test_what_a_record_gave_is_made_again_only_when_it_changes(tmp_path):
     runs, reports = tmp_path / "runs", tmp_path / "reports"
     first = make_record(runs, "gauss", n_test=30)
     make_record(runs, "other", n_test=30)
-    page = build_page(runs, reports)
-    before = {path: path.stat().st_mtime_ns for path in reports.rglob("*.png")}
     build_page(runs, reports)
-    assert {path: path.stat().st_mtime_ns for path in reports.rglob("*.png")} == before
+    figures, pages = written(reports, "run-*/figures.json"), written(reports, "run-*.html")
+    assert len(figures) == len(pages) == 2
+    build_page(runs, reports)
+    assert (written(reports, "run-*/figures.json"), written(reports, "run-*.html")) == (figures, pages)
     os.utime(first.folder / RECORD, (2e9, 2e9))
     build_page(runs, reports)
-    changed = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
-    assert len({path.parent for path in changed}) == 1
-    assert len(changed) == 4
+    changed = [path for path, time in written(reports, "run-*/figures.json").items() if time != figures[path]]
+    assert len(changed) == 1
     changed[0].unlink()
     build_page(runs, reports)
     assert changed[0].is_file()
-    for path in first.folder.iterdir():
-        path.unlink()
+
+
+def test_pages_and_tables_of_records_that_are_gone_go_too(tmp_path):
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    for task in ("hotjupiter", "other"):
+        make_record(runs, "gauss", task=task, n_test=30)
+    page = build_page(runs, reports)
+    assert len(list(reports.glob("tables/*"))) == len(list(reports.glob("tasks/*"))) == 2
+    shutil.rmtree(runs / "hotjupiter")
     build_page(runs, reports)
-    assert len(list((reports / "assets").iterdir())) == 1
-    assert "gauss" not in "".join(Page(page).values("href"))
+    for pattern in ("tables/*", "tasks/*.html", "runs/*.html", "assets/run-*"):
+        assert len(list(reports.glob(pattern))) == 1, pattern
+    assert "hotjupiter" not in "".join(Page(page).values("href"))
 
 
 def test_a_folder_of_the_users_own_is_not_touched(tmp_path):
@@ -225,20 +308,15 @@ def test_no_records_give_a_page_that_says_what_to_run(tmp_path):
     assert "python -m exobench method=exogan task=hotjupiter" in page.text
 
 
-def test_a_label_that_cannot_be_set_costs_its_figures_only(tmp_path):
-    def spoil(content):
-        content["parameters"][0]["label"] = r"$\frac{$"
+def test_a_figure_that_cannot_be_drawn_costs_itself_only(tmp_path):
+    def broken(shown, caches):
+        raise ValueError("no such <axis>")
 
-    make_record(tmp_path / "runs", n_test=30, change=spoil)
-    page = Page(build_page(tmp_path / "runs", tmp_path / "reports"))
-    assert re.search(r"log10_h2o[^<]*: the figure could not be drawn", page.text)
-    assert sum(source.endswith("truth-2.png") for source in page.values("src")) == 1
-
-
-def test_ranks_that_are_missing_leave_a_note_in_place_of_curves(tmp_path):
-    make_record(tmp_path / "runs", n_test=5)
-    page = Page(build_page(tmp_path / "runs", tmp_path / "reports"))
-    assert "No calibration curves: 5 spectra are too few" in page.text
+    spec, own = RUN_FIGURES[1], Cache(tmp_path, [])
+    (entry,), _ = read_entries(make_record(tmp_path / "runs", n_test=30).folder.parents[3])
+    found = drawing((replace(spec, draw=broken), spec), entry, {entry.anchor: own}, own)
+    assert [figure.name for figure in found.figures] == [spec.name]
+    assert found.notes == (f"{spec.title}: the figure could not be drawn (no such <axis>).",)
 
 
 def test_a_page_that_cannot_be_written_is_one_error(tmp_path):
@@ -279,21 +357,32 @@ def test_the_page_needs_neither_torch_nor_any_method(tmp_path):
     code = (
         "import sys; from exobench.report.page import build_page; from pathlib import Path;"
         f"build_page(Path({str(tmp_path / 'runs')!r}), Path({str(tmp_path / 'reports')!r}));"
-        "loaded = [m for m in sys.modules if m.split('.')[0] in ('torch', 'exobench_baselines', 'exobench_tasks')"
-        " or m == 'matplotlib.pyplot']; print(loaded)"
+        "heavy = ('torch', 'exobench_baselines', 'matplotlib.pyplot', 'exobench_tasks.hotjupiter.task');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_a_run_of_another_version_of_the_scores_has_a_section_of_its_own(tmp_path):
+def test_a_run_of_another_version_of_the_scores_has_a_page_of_its_own(tmp_path):
     make_record(tmp_path / "runs", "gauss", n_test=30)
     old = make_record(tmp_path / "runs", "older", n_test=30, change=lambda content: content.update(metrics_version=0))
-    page = Page(build_page(tmp_path / "runs", tmp_path / "reports"))
-    boards = page.text.split('class="board"')[1:]
-    assert [("gauss" in board.split("</table>")[0], "older" in board.split("</table>")[0]) for board in boards] == [
-        (True, False),
-        (False, True),
-    ]
+    index = build_page(tmp_path / "runs", tmp_path / "reports")
+    boards = [page.text.split('class="leaderboard"')[1].split("</table>")[0] for page in task_pages(index)]
+    assert sorted(("gauss" in board, "older" in board) for board in boards) == [(False, True), (True, False)]
     stored = json.loads((old.folder / RECORD).read_text())["scores"][0]["value"]
-    assert f"{stored:.2f}" in boards[1]
+    assert sum(f"{stored:.2f}" in board for board in boards) >= 1
+
+
+def test_floor_and_ceiling_frame_the_leaderboard(tmp_path):
+    runs = tmp_path / "runs"
+    make_record(runs, "gauss", n_test=100)
+    make_record(runs, "prior", n_test=100)
+    limit = {"metric": "energy_score", "of": "posterior", "parameter": None, "value": 0.0123, "standard_error": 0.001}
+    make_record(runs, "exact", n_test=25, width=0.03, change=lambda c: c.update(limit={"scores": [limit]}))
+    (page,) = task_pages(build_page(runs, tmp_path / "reports"))
+    board = page.text.split('class="leaderboard"')[1].split("</table>")[0]
+    rows = re.findall(r'<tr data-run="[^"]+"[^>]*?(?: class="([^"]+)")?>\s*<td[^>]*>(\w+)</td>', board)
+    assert rows == [("reference ceiling", "ceiling"), ("", "1"), ("reference floor", "floor")]
+    assert "expectation is 0.0123 ± 0.0010" in page.text
+    assert "of which there are 25" in board

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 from report_records import PARAMETERS, make_record
-from test_report_page import Page
+from test_report_page import pages_of, task_pages
 
 from exobench.metrics import find_metric
+from exobench.metrics.paired import paired_difference
 from exobench.metrics.ranking import rank_methods
 from exobench.metrics.regions import scores_by_region
 from exobench.report import ranks as ranks_module
@@ -16,9 +17,9 @@ from exobench.report.cache import Cache
 from exobench.report.entries import read_entries
 from exobench.report.page import build_page
 from exobench.report.regions import FEWEST_SPECTRA, region_sheet
-from exobench.report.sections import sections
+from exobench.report.scores import behind, evidence
+from exobench.report.sections import sections, selections
 from exobench.report.tables import leaderboards
-from exobench.report.wording import plus_minus
 from exobench.results import SCORES, read_arrays, write_arrays
 
 
@@ -103,7 +104,7 @@ def test_ranks_and_regions_are_computed_once_and_again_when_a_record_changes(run
     first = board_of(runs, tmp_path)
     sheets = sheets_of(runs, tmp_path)
     calls = []
-    for module, name in ((ranks_module, "rank_methods"), (regions_module, "scores_by_region")):
+    for module, name in ((ranks_module, "rank_methods"), (regions_module, "find_regions")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, real=real, name=name, **k: calls.append(name) or real(*a, **k))
     assert board_of(runs, tmp_path) == first
@@ -129,11 +130,13 @@ def test_the_region_sheet_holds_the_metrics_own_numbers(runs, tmp_path):
     names = [parameter["name"] for parameter in PARAMETERS]
     box = (np.array([parameter[end] for parameter in PARAMETERS]) for end in ("low", "high"))
     rows = scores_by_region(record.per_spectrum(), names, *box, metrics=[find_metric("energy_score")])
-    shown = [(line.group, line.label, line.n_obs, line.cells[0].text) for line in sheet.accuracy]
-    assert shown == [
-        (row.group, row.label, row.score.n_obs, plus_minus(row.score.value, row.score.standard_error, 4))
-        for row in rows
-    ]
+    shown = [(line.group, line.label, line.n_obs) for line in sheet.accuracy]
+    assert shown == [(row.group, row.label, row.score.n_obs) for row in rows]
+    for line, row in zip(sheet.accuracy, rows, strict=True):
+        value, error = (float(part) for part in line.cells[0].text.split(" ± "))
+        assert value == pytest.approx(row.score.value, abs=6e-5)
+        # The bootstrap's own error, from 200 resamples, is 5 % of it.
+        assert error == pytest.approx(row.score.standard_error, rel=0.25)
     assert [len(line.cells) for line in sheet.accuracy] == [3] * 11
     assert [len(line.cells) for line in sheet.coverage] == [2] * 11
     worst = max(rows, key=lambda row: row.score.value)
@@ -154,21 +157,59 @@ def test_noise_and_detectability_give_regions_where_a_record_has_them(runs, tmp_
     assert (sheet.by_noise, sheet.by_detection) == (True, True)
     groups = [line.group for line in sheet.accuracy]
     assert (groups.count("noise_ppm"), groups.count("detectable log10_h2o")) == (5, 2)
-    assert "exact log Bayes factor above 3" in build_page(runs, tmp_path / "page").read_text()
+    pages = pages_of(build_page(runs, tmp_path / "page"))
+    assert sum("exact log Bayes factor above 3" in page.text for page in pages) == 1
 
 
 def test_the_page_shows_ranks_claim_and_regions(runs, tmp_path):
     make_record(runs, "a", n_test=120)
     make_record(runs, "b", n_test=120, width=0.1)
     make_record(runs, "prior", n_test=120)
-    page = Page(build_page(runs, tmp_path / "reports"))
-    board = page.text.split('class="board"')[1].split("</table>")[0]
+    index = build_page(runs, tmp_path / "reports")
+    (page,) = task_pages(index)
+    board = page.text.split('class="leaderboard"')[1].split("</table>")[0]
     assert ">Rank</th>" in board
     assert "over all 1 pair" in board
     assert "about these trained models" in board
     assert re.search(r">1</td>\s*<th scope=\"row\"><a[^>]*>a</a>", board)
-    assert page.text.count("<h4>Where it fails</h4>") == 3
-    assert page.text.count("Accuracy by region") == 3
-    assert page.text.count("even an exact posterior does not cover at its level") == 3
-    tags = [tag for tag, _ in page.elements]
-    assert tags.count("table") == tags.count("caption")
+    pages = [found.text for found in pages_of(index) if "on hotjupiter:" in found.text]
+    assert len(pages) == 3
+    for text in pages:
+        assert ">Where it fails</h2>" in text
+        assert "Accuracy by region" in text
+        assert "even an exact posterior does not cover at its level" in text
+
+
+def test_the_product_over_regions_is_the_score_of_each(runs):
+    record = make_record(runs, "a", n_test=150)
+    (entry,), _ = read_entries(runs)
+    box = (np.array([parameter[end] for parameter in PARAMETERS]) for end in ("low", "high"))
+    metrics = [find_metric(name) for name in regions_module.SHOWN]
+    wanted = scores_by_region(record.per_spectrum(), entry.names, *box, metrics=metrics)
+    found = regions_module._means(entry, entry.arrays(), {})
+    assert [(group, label, *fields[:2], fields[4]) for group, label, fields in found] == [
+        (row.group, row.label, row.score.metric, row.score.parameter, row.score.n_obs) for row in wanted
+    ]
+    assert np.allclose([fields[2] for *_, fields in found], [row.score.value for row in wanted], rtol=1e-12)
+
+
+def test_many_rows_differ_from_the_first_by_what_the_paired_difference_says(runs, tmp_path):
+    records = [make_record(runs, name, n_test=50, width=width) for name, width in (("a", 0.05), ("b", 0.2))]
+    entries, _ = read_entries(runs)
+    rows = [evidence(entry, Cache.open(entry, tmp_path), 25) for entry in entries]
+    found = behind(rows, rows[0])
+    a, b = (record.per_spectrum()["energy_score"][:25] for record in records)
+    assert found[rows[1].entry.anchor] == pytest.approx(tuple(paired_difference(b, a)), rel=1e-12)
+
+
+def test_a_crowd_of_larger_runs_leaves_its_best_in_a_smaller_table(runs, monkeypatch):
+    monkeypatch.setattr("exobench.report.sections.MOST_SCORED_ANEW", 3)
+    for seed in range(4):
+        make_record(runs, "net", n_test=100, seed=seed, width=0.05 * (1 + seed))
+    make_record(runs, "slow", n_test=25)
+    (section,) = sections(read_entries(runs)[0])
+    by_size = {selection.n_obs: selection for selection in selections(section)}
+    large, small = by_size[100], by_size[25]
+    assert (large.crowded, len(large.entries)) == (False, 4)
+    assert small.crowded
+    assert sorted((entry.method, entry.record["seed"]) for entry in small.entries) == [("net", 0), ("slow", 0)]

@@ -1,0 +1,1 @@
+"""The pages: templates, styles, scripts and downloads of the static site, filled with what the tables hold."""
