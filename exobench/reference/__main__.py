@@ -127,10 +127,11 @@ def _exact_of_shift(given: Sequence[str]) -> None:
 
     content, folder = exact_of_shift(given)
     (energy,) = score_of(content, "energy_score")
-    sources, name = content["n_by_source"], content["shift"]["name"]
+    name = content["shift"]["name"]
+    shares = ", ".join(f"{n} by {content[source]['name']}" for source, n in content["n_by_source"].items())
     print(
-        f"{content['task']} under {name}, {content['n_test']} spectra ({sources['importance']} by importance sampling, "
-        f"{sources['fallback']} by the fallback): energy score {energy:.4f}; badge of calibration "
+        f"{content['task']} under {name}, {content['n_test']} spectra ({shares}): "
+        f"energy score {energy:.4f}; badge of calibration "
         f"{content['calibration']['status']}; the posterior is {content['posterior']}"
     )
     print(f"Row: {folder}")

@@ -47,10 +47,10 @@ HELP = """usage: python -m exobench.reference exact task=NAME [KEY=VALUE ...]
        python -m exobench.reference exact task=NAME shift=NAME [KEY=VALUE ...]
 
 The limit: what the exact posterior of every test spectrum scores. Draws are those of importance sampling, and of a
-nested sampler wherever their Pareto k exceeds 0.7 or their effective sample size is below 200. Scores are expectations
-under the posterior itself, without the noise of the truths: of the posterior median, and of the best point or window
-there is. Writes a record "exact" among the task's runs, where the page finds it, with draws.h5, scores.h5 and limit.h5.
-Finished runs are used, and each nested posterior is kept: the same command goes on from there.
+second sampler wherever their Pareto k exceeds 0.7 or their effective sample size is below 200. Scores are
+expectations under the posterior itself, without the noise of the truths: of the posterior median, and of the best point
+or window there is. Writes a record "exact" among the task's runs, where the page finds it, with draws.h5, scores.h5 and limit.h5.
+Finished runs are used, and each posterior is kept: the same command goes on from there.
 
 With shift=NAME (python -m exobench.shifts shift=list) the spectra are the shifted ones and the posterior is that of the
 task's likelihood at the sigma that they tell. The row goes to .exact-of-shifts/NAME among the task's runs, where
@@ -58,7 +58,7 @@ python -m exobench.shifts finds it. A network that never saw a missing bin refus
 
 settings, with their defaults:
   importance=importance  a method with weighted draws, or the folder of its finished run
-  fallback=nested        a sampler for the spectra that it cannot do, or the folder of its finished run
+  fallback=smc           a sampler for the spectra that it cannot do, or the folder of its finished run
   n_test=100             test spectra, from the first one on
   n_draws=2000           draws of a spectrum by importance sampling
   fallback.n_draws=2000  by the fallback
@@ -66,13 +66,13 @@ settings, with their defaults:
   shift=                 name of a shift of the test spectra
 
   importance.KEY=VALUE   any setting of its run, such as importance.limits.seconds=1700
-  fallback.KEY=VALUE     of the fallback's, such as fallback.method.n_live=1000
+  fallback.KEY=VALUE     of the fallback's, such as fallback.method.n_steps=10
   KEY=VALUE              of both, such as paths.runs=... or task.noise_ppm=50
 """
 
 DEFAULTS = {
     "importance": "importance",
-    "fallback": "nested",
+    "fallback": "smc",
     "n_test": "100",
     "n_draws": "2000",
     "workers": "1",
