@@ -26,7 +26,7 @@ settings, with their defaults:
   n_draws=4000        draws of the posterior
   seed=0              of the draws
   device=auto         auto, cpu, cuda
-  refine=             importance or nested: the exact likelihood on top of the run's answer
+  refine=             importance, smc or nested: the exact likelihood on top of the run's answer
   star_radius_rsun=   of the spectrum's star; default: that of the .par file, else the task's
   par=                TauREx parameter file of the spectrum; default: the one beside a .dat; none for none
   wavelength_unit=    where the file gives none (default um): nm, Angstrom, m, cm-1, ...

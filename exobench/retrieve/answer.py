@@ -157,7 +157,7 @@ class Retrieval:
             demo: answer although the run's physics are not for real spectra, and mark the answer.
             star_radius_rsun: of the spectrum's star, None for that of ``setup``, else the task's.
             setup: a TauREx parameter file that belongs to the spectrum.
-            refine: "importance", "nested" or None.
+            refine: "importance", "smc", "nested" or None.
             compared: compare the spectrum with the training set, which takes longer than the draws.
 
         Raises:

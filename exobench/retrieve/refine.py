@@ -18,9 +18,13 @@ from exobench.shifts.finished import FinishedRun
 
 Array = NDArray[np.float64]
 
-_METHODS = {"importance": ("importance", "proposal"), "nested": ("seeded_nested", "seed_method")}
+_METHODS = {
+    "importance": ("importance", "proposal"),
+    "smc": ("smc", "proposal"),
+    "nested": ("seeded_nested", "seed_method"),
+}
 """For each kind: the registered method, and its setting that names the method it starts from."""
-_NEEDS = {"importance": Capability.LOG_PROB, "nested": Capability.AMORTISED}
+_NEEDS = {"importance": Capability.LOG_PROB, "smc": Capability.LOG_PROB, "nested": Capability.AMORTISED}
 LARGEST_PARETO_K = 0.7
 LEAST_EFFECTIVE = 200.0
 
@@ -32,7 +36,8 @@ def refined(
 
     Args:
         run: finished; its fit is used, nothing is trained.
-        kind: "importance" (the fit's draws are weighed) or "nested" (the fit narrows the prior of a nested sampler).
+        kind: "importance" (the fit's draws are weighed), "smc" (they are led to the exact posterior in stages) or
+            "nested" (the fit narrows the prior of a nested sampler).
         x: (1, bin).
         sigma: (1, bin).
         n_draws: most draws.
@@ -81,7 +86,7 @@ def doubts(kind: str, diagnostics: dict[str, Any]) -> list[str]:
     found = []
     if numbers.get("psis_k", -np.inf) > LARGEST_PARETO_K:
         found.append(
-            f"WARNING: refine={kind}: Pareto k is {numbers['psis_k']:.2f}, above {LARGEST_PARETO_K}; use refine=nested."
+            f"WARNING: refine={kind}: Pareto k is {numbers['psis_k']:.2f}, above {LARGEST_PARETO_K}; use refine=smc."
         )
     effective = numbers.get("effective_sample_size", np.inf)
     if effective < LEAST_EFFECTIVE:

@@ -11,7 +11,7 @@ from exobench.retrieve.units import DEPTH_UNITS
 from exobench.small_commands import split_arguments
 
 NO_PAR = "none"
-REFINEMENTS = ("importance", "nested")
+REFINEMENTS = ("importance", "smc", "nested")
 DEFAULTS = {
     "run": "",
     "out": "",

@@ -29,12 +29,12 @@ def table(contents: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _without_exact(contents: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for the shifts that have no exact row, with the command that makes the first of them."""
+    """One line for the shifts that have no exact row, with the command that makes the last of them."""
     lacking = [c for c in contents if c["status"] == "ok" and c["exact"]["status"] != "ok"]
     if not lacking:
         return []
     names = ", ".join(c["shift"]["name"] for c in lacking)
-    return [f"no exact posterior: {names} ({lacking[0]['shift']['name']}: {lacking[0]['exact']['reason']})"]
+    return [f"no exact posterior: {names} ({lacking[-1]['shift']['name']}: {lacking[-1]['exact']['reason']})"]
 
 
 def _cells(content: Mapping[str, Any]) -> tuple[str, ...]:

@@ -153,12 +153,15 @@ def test_wrong_units_and_ranges_are_refused_in_one_line(place, retrieval, tmp_pa
     assert "\n" not in str(caught.value)
 
 
-def test_importance_sampling_sharpens_the_answer(place, retrieval):
+@pytest.mark.parametrize(
+    "refine",
+    ["importance", pytest.param("smc", marks=pytest.mark.slow), pytest.param("nested", marks=pytest.mark.slow)],
+)
+def test_the_exact_likelihood_sharpens_the_answer(place, retrieval, refine):
     """The refined draws fit: a short fit's own do not."""
     spectrum = read_spectrum(place / "planet.dat")
     rough = retrieval.answer(spectrum, compared=False, n_draws=300)
-    sharp = retrieval.answer(spectrum, compared=False, n_draws=300, refine="importance")
-    assert sharp.log_weight is not None
+    sharp = retrieval.answer(spectrum, compared=False, n_draws=300, refine=refine)
 
     def misfit(answer):
         return np.nanmedian(((answer.x - answer.predicted) / answer.sigma) ** 2)
