@@ -184,7 +184,7 @@ def test_what_cannot_be_right_is_refused_in_one_line(tmp_path, name, text, why):
         (["SPECTRUM", "rum=."], "Did you mean 'run'"),
         (["SPECTRUM", "run=.", "n_draws=many"], "n_draws=many must be a whole number"),
         (["SPECTRUM", "run=.", "demo=yes"], "demo=yes must be true or false"),
-        (["SPECTRUM", "run=.", "refine=exact"], "Valid: importance, smc, nested"),
+        (["SPECTRUM", "run=.", "refine=exact"], "Valid: importance, nested, smc"),
         (["SPECTRUM", "run=.", "depth_unit=ppb"], "Did you mean 'ppm'"),
         (["SPECTRUM", "run=.", "star_radius_rsun=-1"], "must be a positive number of solar radii"),
     ],
