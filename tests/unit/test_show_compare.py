@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -177,6 +179,15 @@ def test_show_says_what_a_run_is(runs, capsys):
     energy = record.per_spectrum()["energy_score"]
     (line,) = [line for line in shown.splitlines() if line.startswith("spectrum ")]
     assert [int(word) for word in line.split()[1:]] == np.argsort(-energy, kind="stable")[:5].tolist()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(runs):
+    """As in ``python -m exobench.show RUN | head -1``."""
+    command = [sys.executable, "-m", "exobench.show", str(runs["mdn"].folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
 
 
 def test_show_gives_the_same_to_programs(runs, capsys):
