@@ -7,7 +7,7 @@ TASK ?= hotjupiter
 N ?= 100000
 LAUNCHER ?= local
 
-.PHONY: help setup run test test-slow test-gpu test-slurm report lint bench benchmark benchmark-full data clean
+.PHONY: help setup run test test-slow test-gpu test-slurm test-browser report lint bench benchmark benchmark-full data clean
 
 help:
 	@echo "make run      set up, then train and score ExoGAN on hot Jupiters (ARGS='seed=1' adds settings)"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make test-slow / make test-gpu   tests that take minutes / need a CUDA device"
 	@echo "make test-slurm   tests against a real Slurm of one node, which is installed, started and stopped"
+	@echo "make test-browser tests of the pages in a headless Chromium, which is installed with apt-get where it is missing"
 
 # torch goes first: with it in place nothing pulls another build.
 $(VENV)/.run: pyproject.toml
@@ -50,6 +51,12 @@ test-gpu: $(VENV)/.dev
 # A Slurm of one node from Debian's packages, started for the tests and stopped again; needs root.
 test-slurm: $(VENV)/.dev
 	scripts/slurm/test.sh $(BIN)/python $(ARGS)
+
+# The pages in a real browser: Debian's Chromium, driven by playwright, and axe for what screen readers need.
+test-browser: $(VENV)/.dev
+	scripts/browser/install.sh
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 report: setup
 	$(BIN)/python -m exobench.report

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
+
+from exobench.cluster.queue import is_preempted
 
 _STOPPED = (130, -signal.SIGTERM)
 """Exit statuses of a command that was told to stop: it wrote a checkpoint, or had nothing to write."""
@@ -63,6 +65,10 @@ class _Child:
             return status
         if _wind_up_signal() in self._asked:
             requeue()
+        elif is_preempted(os.environ.get("SLURM_JOB_ID", "")):
+            # Slurm queues again what it kills at the end of the time of grace, not what ends by itself within it.
+            with contextlib.suppress(subprocess.CalledProcessError):  # it has just done so
+                requeue()
         _leave()
 
     def _run(self) -> int:
@@ -78,7 +84,7 @@ class _Child:
             self._stop()
         return self._process.wait()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _told_by_slurm(self) -> Iterator[Callable[[], None]]:
         """Passes Slurm's signals on as SIGTERM, after which exobench stops at its next step."""
         wind_up = _wind_up_signal()
@@ -88,7 +94,7 @@ class _Child:
             self._asked.append(number)
             self._stop()
 
-        # SIGTERM comes with a preemption and with scancel: Slurm itself queues the one job again and not the other.
+        # SIGTERM comes with a preemption and with scancel.
         old = {number: signal.signal(number, pass_on) for number in (wind_up, signal.SIGTERM)}
         try:
             yield lambda: submitits(wind_up, None) if callable(submitits) else None

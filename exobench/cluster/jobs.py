@@ -88,6 +88,7 @@ def submit(
     folder: Path,
     name: str,
     logs: Sequence[Path] | None = None,
+    queue: Queue | None = None,
 ) -> list[Job]:
     """Sends commands to Slurm; several make one array.
 
@@ -97,6 +98,7 @@ def submit(
         folder: for scripts, results and logs; a new one below it is made for this submission.
         name: of the jobs.
         logs: what each says; None for files in the new folder.
+        queue: to look for the jobs in; None for one of their own.
 
     Returns:
         The jobs, in the order of the commands.
@@ -120,11 +122,16 @@ def submit(
             ]
     except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:
         raise ExobenchError(f"sbatch refuses the jobs: {_reason(error)}") from error
-    queue = Queue(min(15.0, resources.gone_seconds / 4))
+    shared = queue or queue_for(resources)
     return [
-        Job(job.job_id, path, Path(job.task(0).paths.result_pickle), queue, resources.gone_seconds)
+        Job(job.job_id, path, Path(job.task(0).paths.result_pickle), shared, resources.gone_seconds)
         for job, path in zip(sent, where, strict=True)
     ]
+
+
+def queue_for(resources: Resources) -> Queue:
+    """A queue that is asked often enough to see that a job is gone."""
+    return Queue(min(15.0, resources.gone_seconds / 4))
 
 
 def wait_for(jobs: Sequence[Job], tell: Callable[[int, str], None] = lambda number, words: None) -> list[str]:

@@ -96,7 +96,8 @@ def _follow(jobs: Sequence[Job], names: Sequence[str]) -> list[str]:
         Name and reason of those that failed.
     """
     number = jobs[0].job_id.partition("_")[0]
-    log.info("%d jobs are with Slurm as %s; what they say is in %s", len(jobs), number, jobs[0].log.parent)
+    count = "1 job is" if len(jobs) == 1 else f"{len(jobs)} jobs are"
+    log.info("%s with Slurm as %s; what they say is in %s", count, number, jobs[0].log.parent)
 
     def tell(place: int, words: str) -> None:
         if words:

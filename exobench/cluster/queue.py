@@ -53,6 +53,12 @@ def how_it_ended(job_id: str) -> str:
     return _WORDS.get(state) or f"ended as {state}{_exit_words(exit_code)}"
 
 
+def is_preempted(job_id: str) -> bool:
+    """Whether a job runs for its time of grace only, since another one is to have its place."""
+    facts = _facts(job_id) if job_id else {}
+    return facts.get("JobState") == "RUNNING" and facts.get("PreemptTime", "None") != "None"
+
+
 def _exit_words(exit_code: str) -> str:
     """``137:0`` is a status, ``0:9`` a signal; shells report a signal as status 128 + signal."""
     status, _, number = exit_code.partition(":")
@@ -78,11 +84,14 @@ def _from_accounting(job_id: str) -> tuple[str, str] | None:
 
 
 def _from_controller(job_id: str) -> tuple[str, str] | None:
+    facts = _facts(job_id)
+    return (facts.get("JobState", ""), facts.get("ExitCode", "")) if facts else None
+
+
+def _facts(job_id: str) -> dict[str, str]:
+    """What the controller knows about a job, by its own names; nothing where it has forgotten the job."""
     said = _said(["scontrol", "show", "job", job_id, "-o"])
-    if not said:
-        return None
-    facts = dict(part.partition("=")[::2] for part in said.splitlines()[0].split() if "=" in part)
-    return facts.get("JobState", ""), facts.get("ExitCode", "")
+    return dict(part.partition("=")[::2] for part in said.splitlines()[0].split() if "=" in part) if said else {}
 
 
 def _said(command: list[str]) -> str | None:

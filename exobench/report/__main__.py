@@ -1,27 +1,27 @@
-"""``python -m exobench.report``: builds the page of all run records."""
+"""``python -m exobench.report``: builds the site of all run records."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from exobench.errors import ExobenchError, unknown_name
 from exobench.places import Places
-from exobench.small_commands import failing_in_one_line
+from exobench.small_commands import command_arguments, failing_in_one_line, with_output_help
 
 KEYS = ("paths.runs", "paths.reports")
 HELP = """usage: python -m exobench.report [paths.runs=FOLDER] [paths.reports=FOLDER]
 
-Builds index.html from the run records below paths.runs (default: EXOBENCH_RUNS, else ./runs) in paths.reports (default:
-./reports). It opens from the file system and needs no network. Figures are drawn again only when a record changes.
+Builds a site from the run records below paths.runs (default: EXOBENCH_RUNS, else ./runs) in paths.reports (default:
+./reports): index.html, a page for each task and each run, and the searches for settings below paths.runs/tune. It opens
+from the file system and needs no network. What belongs to a record is made again only when the record changes.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Builds the page; wrong input ends with one line on stderr and exit status 2."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Builds the site; wrong input ends with one line on stderr and exit status 2."""
+    given = command_arguments(arguments)
     if any(argument in ("-h", "--help") for argument in given):
-        print(HELP, end="")
+        print(with_output_help(HELP), end="")
         return
     with failing_in_one_line():
         places = parse(given)

@@ -14,7 +14,7 @@ from typing import Any
 from exobench.metrics.score import METRICS_VERSION
 from exobench.report.entries import Entry
 
-PAGE_VERSION = 3
+PAGE_VERSION = 4
 """Goes up when figures or cached numbers would change, so that old ones are made anew."""
 
 ASSETS = "assets"

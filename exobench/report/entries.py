@@ -175,9 +175,12 @@ def read_entries(runs: Path) -> tuple[list[Entry], list[Problem]]:
 
 
 def unfinished(runs: Path) -> list[str]:
-    """Folders of runs that have no record yet: under way, or cut off."""
+    """Folders of runs that have no record yet: under way, or cut off.
+
+    A run's folder is named after its seed, which tells it from the folders of searches and benchmarks beside the runs.
+    """
     folders = (path for path in runs.glob("*/*/*/*/") if path.is_dir() and not (path / RECORD).exists())
-    return sorted(path.relative_to(runs).as_posix() for path in folders)
+    return sorted(path.relative_to(runs).as_posix() for path in folders if path.name.isdecimal())
 
 
 def _entry(folder: Path, relative: str) -> Entry:

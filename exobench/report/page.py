@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from tqdm import tqdm
-
 from exobench.errors import ExobenchError
 from exobench.metrics.score import METRICS_VERSION
+from exobench.progress import track
 from exobench.report.artwork import artwork
 from exobench.report.cache import ASSETS, PAGE_VERSION, PAGES, TABLES, Cache, remove_stale, write_text
 from exobench.report.entries import Entry, Problem, read_entries, unfinished
 from exobench.report.plots import RUN_FIGURES, TASK_FIGURES
 from exobench.report.regions import region_sheet
 from exobench.report.scores import evidence, truths
+from exobench.report.searches import Searches, write_searches
 from exobench.report.sections import NESTED_SIZES, Section, sections, settings_apart
 from exobench.report.site import frames
 from exobench.report.site.downloads import write_table
@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 
 PAGE = "index.html"
 _OWN = ("site.css", "site.js")
-_TEMPLATES = ("base", "parts", "regions", "run")
+_MAKE_RUN_PAGES = tuple(f"{name}.html.j2" for name in ("base", "parts", "regions", "run"))
+_EXPLAIN_THEM = ("glossary.py", "plain_words.py")
 
 
 @dataclass
@@ -72,21 +73,17 @@ def build_page(runs: Path, reports: Path) -> Path:
         reports.mkdir(parents=True, exist_ok=True)
         entries, problems = read_entries(runs)
         site = Site(reports, problems=problems)
-        good = [entry for entry in _progress(entries, "records") if _prepare(site, entry)]
+        good = [entry for entry in track(entries, "records", "runs") if _prepare(site, entry)]
         views = [_task(site, section) for section in sections(good)]
         for view in views:
             _run_pages(site, view.section)
+        searches = write_searches(runs, reports, site.problems)
         for problem in sorted(site.problems, key=lambda problem: problem.folder):
             log.warning("not on the page: %s: %s", problem.folder, problem.reason)
-        _finish(site, views, runs)
+        _finish(site, views, runs, searches)
     except OSError as error:
         raise ExobenchError(f"the page cannot be written to {reports}: {error}.") from error
     return reports / PAGE
-
-
-def _progress(entries: Sequence[Entry], what: str) -> Sequence[Entry]:
-    shown: Sequence[Entry] = tqdm(entries, desc=what, unit="run", disable=None, leave=False)
-    return shown
 
 
 def _prepare(site: Site, entry: Entry) -> bool:
@@ -146,7 +143,7 @@ def _write_tables(site: Site, view: TaskView) -> None:
 
 def _run_pages(site: Site, section: Section) -> None:
     apart = settings_apart(section.entries)
-    for entry in _progress(section.entries, section.task):
+    for entry in track(section.entries, f"pages of {section.task}", "pages"):
         own = site.caches[entry.anchor]
         target = f"{PAGES[1]}/{entry.anchor}.html"
         state = hashlib.sha256(repr((own.stamp, apart[entry.anchor], section.anchor, _design())).encode()).hexdigest()
@@ -171,22 +168,32 @@ def _run_pages(site: Site, section: Section) -> None:
 
 @cache
 def _design() -> str:
-    """Changes with the templates of a run's page, so that pages of older ones are written anew."""
-    return hashlib.sha256("".join(resource(f"{name}.html.j2") for name in _TEMPLATES).encode()).hexdigest()
+    """Changes with the templates and words of a run's page, so that pages of older ones are written anew."""
+    return hashlib.sha256("".join(map(resource, _MAKE_RUN_PAGES + _EXPLAIN_THEM)).encode()).hexdigest()
 
 
-def _finish(site: Site, views: Sequence[TaskView], runs: Path) -> None:
+def _finish(site: Site, views: Sequence[TaskView], runs: Path, searches: Searches | None) -> None:
     """Scripts and styles, the first page last, then what no longer belongs here goes."""
     for name in _OWN:
         write_text(site.reports / _folder(site, ASSETS) / name, resource(name))
-    if views:
+    if views or searches:
         _copy_plotly(site.reports / ASSETS)
     names = {entry.anchor for view in views for entry in view.section.entries}
     remove_stale(site.reports, names | {view.section.anchor for view in views})
     problems = sorted(site.problems, key=lambda problem: problem.folder)
     if problems:
         write_table(frames.problems_frame(problems), site.reports / TABLES, "left-out")
-    _write(site, PAGE, "index.html.j2", views=views, problems=problems, unfinished=unfinished(runs), runs=runs, root="")
+    _write(
+        site,
+        PAGE,
+        "index.html.j2",
+        views=views,
+        searches=searches,
+        problems=problems,
+        unfinished=unfinished(runs),
+        runs=runs,
+        root="",
+    )
 
 
 def _copy_plotly(folder: Path) -> None:

@@ -26,6 +26,9 @@ Array = NDArray[np.float64]
 FEWEST_SPECTRA = 100
 """Of a run, for its regions to be shown: a fifth of fewer says nothing."""
 
+FEWEST_IN_REGION = 20
+"""Spectra of a region, for it to be named as the worst: one hard planet is no region."""
+
 SHOWN = ("energy_score", "hit_rate_10", "coverage_68")
 _STEPS = 10
 
@@ -72,6 +75,7 @@ class RegionSheet:
 
 _Row = tuple[str, str, Score]
 
+_DETECTABLE = "detectable "
 _GAS = "log10_"
 """Parameters that are abundances of gases begin so."""
 
@@ -87,7 +91,7 @@ def region_sheet(entry: Entry, cache: Cache) -> RegionSheet | None:
         coverage=_lines(rows, ("coverage_68",)),
         worst=_worst(rows),
         by_noise=NOISE in groups,
-        by_detection=any(group.startswith("detectable ") for group in groups),
+        by_detection=any(group.startswith(_DETECTABLE) for group in groups),
         has_gases=any(name.startswith(_GAS) for name in entry.names),
     )
 
@@ -196,10 +200,18 @@ def _cell(score: Score, whole: Score | None) -> RegionCell:
 def _worst(rows: Sequence[_Row]) -> str:
     energy = [row for row in rows if row[2].metric == "energy_score" and row[2].value is not None]
     whole = next((score.value for group, _, score in energy if group == ALL), None)
-    parts = [row for row in energy if row[0] != ALL]
+    parts = [row for row in energy if row[0] != ALL and row[2].n_obs >= FEWEST_IN_REGION]
     if not whole or not parts:
         return ""
     group, label, score = max(parts, key=lambda row: row[2].value or 0.0)
     ratio = signed(f"{(score.value or 0.0) / whole:.2f}")
     shown = plus_minus(score.value or 0.0, score.standard_error, 4)
-    return f"{group}, {label}: energy score {shown}, {ratio} times that of all"
+    return f"{region_name(group, label)}: energy score {shown}, {ratio} times that of all"
+
+
+def region_name(group: str, label: str) -> str:
+    """A region as a sentence says it."""
+    if group.startswith(_DETECTABLE):
+        gas = group.removeprefix(_DETECTABLE)
+        return f"{gas} {'detectable' if label == 'yes' else 'not detectable'}"
+    return f"{group} {label}"

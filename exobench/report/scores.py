@@ -92,12 +92,15 @@ def truths(entry: Entry, cache: Cache, n_obs: int) -> str:
 def behind(rows: Sequence[Evidence], best: Evidence) -> dict[str, tuple[float, float] | str]:
     """Of each row, by its anchor: its energy score minus the best row's over the same spectra, or why there is none.
 
-    All rows share their bootstrap resamples, which `paired_difference` would draw anew for each; the numbers are its.
+    All rows share their bootstrap resamples, which `paired_difference` would draw anew for each; the numbers are its. A
+    row of fewer spectra, which only the ceiling is, is held against the best one on its own.
     """
     key = f"behind {best.n_obs} {best.entry.anchor} {best.cache.stamp}"
     fresh = [row for row in rows if row.entry.is_current and key not in row.cache.values]
-    for row, found in zip(fresh, _differences(fresh, best), strict=True):
-        row.cache.get(key, lambda found=found: found)  # type: ignore[misc]
+    for n_obs in {row.n_obs for row in fresh}:
+        alike = [row for row in fresh if row.n_obs == n_obs]
+        for row, found in zip(alike, _differences(alike, best, n_obs), strict=True):
+            row.cache.get(key, lambda found=found: found)  # type: ignore[misc]
     made: dict[str, tuple[float, float] | str] = {}
     for row in rows:
         stored: Any = row.cache.values[key] if row.entry.is_current else "scored by another version"
@@ -105,10 +108,7 @@ def behind(rows: Sequence[Evidence], best: Evidence) -> dict[str, tuple[float, f
     return made
 
 
-def _differences(rows: Sequence[Evidence], best: Evidence) -> list[list[float] | str]:
-    if not rows:
-        return []
-    n_obs = best.n_obs
+def _differences(rows: Sequence[Evidence], best: Evidence, n_obs: int) -> list[list[float] | str]:
     own, wanted = best.entry.energy_score[:n_obs], truths(best.entry, best.cache, n_obs)
     made: list[list[float] | str] = []
     for row in rows:

@@ -117,6 +117,14 @@ class Leaderboard:
     crowded: bool = False
     found: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
+    @property
+    def leaders(self) -> tuple[tuple[Row, int], ...]:
+        """The best row of each method and the number of its spectra, in their order."""
+        best: dict[str, tuple[Row, int]] = {}
+        for row, found in zip(self.rows, self.found, strict=True):
+            best.setdefault(row.entry.method, (row, found.n_obs))
+        return tuple(best.values())
+
 
 @dataclass(frozen=True)
 class ScoreLine:
@@ -173,7 +181,7 @@ def _leaderboard(section: Section, selection: Selection, caches: dict[str, Cache
     for row in found:
         place += not row.entry.is_reference
         label = _reference(row.entry) or str(place)
-        difference = Cell("first") if row is best else _behind(differences[row.entry.anchor], notes)
+        difference = Cell("first") if row is best else _behind(differences[row.entry.anchor], row, best, notes)
         rows.append(_row(row, difference, label, _rank(row, ranking, notes), apart[row.entry.anchor], notes))
     heat = tuple(_heat(metric, found, apart, section.parameters, notes) for metric in HEAT)
     together = tuple((row.entry, apart[row.entry.anchor], _together(row, notes)) for row in found)
@@ -262,13 +270,15 @@ def limit_of(entry: Entry, metric: str, of: str) -> tuple[float, float] | None:
     return None
 
 
-def _behind(found: tuple[float, float] | str, notes: Notes) -> Cell:
+def _behind(found: tuple[float, float] | str, row: Evidence, best: Evidence, notes: Notes) -> Cell:
     if isinstance(found, str):
         return Cell("undefined", notes.number(found), is_gap=True)
     difference, error = found
-    tie = difference <= STANDARD_ERRORS_NEEDED * error
+    # The exact posterior may lie ahead of the first method, by less than chance explains or by more.
+    tie = abs(difference) <= STANDARD_ERRORS_NEEDED * error
     text = ("tie: " if tie else "") + plus_minus(difference, error, _JOINT_DECIMALS)
-    return Cell(text, value=difference)
+    fewer = f"both on the {row.n_obs:,} spectra of the exact posterior" if row.n_obs < best.n_obs else None
+    return Cell(text, notes.number(fewer), value=difference)
 
 
 def _heat(

@@ -34,7 +34,8 @@ def run_workers(given: Sequence[str], settings: TuneSettings) -> None:
     commands = [["env", f"{WORKER}={number}", *common] for number in range(settings.workers)]
     jobs = submit(commands, resources, folder, "exobench-tune")
     name = jobs[0].job_id.partition("_")[0]
-    log.info("%d workers are with Slurm as %s; what they say is in %s", len(jobs), name, jobs[0].log.parent)
+    count = "1 worker is" if len(jobs) == 1 else f"{len(jobs)} workers are"
+    log.info("%s with Slurm as %s; what they say is in %s", count, name, jobs[0].log.parent)
 
     def tell(number: int, words: str) -> None:
         if words:

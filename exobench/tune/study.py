@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exobench.errors import ExobenchError, MissingDependencyError
+from exobench.seeds import derived_seed
 from exobench.tune.settings import TuneSettings
 from exobench.tune.space import Space, Value, key_of
 
@@ -61,17 +62,25 @@ def open_study(settings: TuneSettings, folder: Path, worker_seed: int) -> optuna
     pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=4)
     try:
         with locked(folder):  # fresh databases refuse two creators at once
-            return optuna.create_study(
+            study = optuna.create_study(
                 study_name=folder.name,
                 storage=storage,
                 directions=settings.directions,
-                sampler=optuna.samplers.TPESampler(constant_liar=True, multivariate=False, seed=worker_seed),
+                sampler=_sampler(worker_seed),
                 pruner=pruner if settings.prune else optuna.pruners.NopPruner(),
                 load_if_exists=True,
             )
+            n_known = len(study.get_trials(deepcopy=False))
     except (ImportError, OSError, ValueError, optuna.exceptions.OptunaError) as error:
         reason = " ".join(str(error).split())
         raise ExobenchError(f"storage={settings.storage}: the study cannot be opened ({reason}).") from error
+    if n_known:  # a worker that starts again would suggest again what it did at first
+        study.sampler = _sampler(derived_seed("resumed", worker_seed, n_known) % 2**32)
+    return study
+
+
+def _sampler(seed: int) -> optuna.samplers.BaseSampler:
+    return load_optuna().samplers.TPESampler(constant_liar=True, multivariate=False, seed=seed)
 
 
 @contextmanager

@@ -5,13 +5,13 @@
 #   one_node.sh start [FOLDER]   starts it; then `. FOLDER/environment` lets sinfo, sbatch and the rest find it
 #   one_node.sh stop [FOLDER]    ends its jobs and daemons and removes the folder
 #
-# FOLDER (default /tmp/exobench-slurm) holds all of it: configuration, state, logs. /etc/slurm is not touched, so that
-# a cluster's own configuration stays as it is, and so does a Slurm that runs here: the ports are others.
+# FOLDER (default /tmp/exobench-slurm) holds all of it: configuration, keys, state, logs. /etc/slurm and /etc/munge are
+# not touched, and a Slurm that runs here is not in the way: the ports are others.
 # SLURM_CPUS: CPUs that jobs may use, such as 2,3 (default: all). SLURM_ACCOUNTING=1: with slurmdbd and MariaDB.
 set -euo pipefail
 
 FOLDER=${2:-/tmp/exobench-slurm}
-DAEMONS="slurmd slurmctld slurmdbd mariadbd munged"
+DAEMONS="slurmd slurmctld slurmdbd mariadbd munged"  # in the order in which they are stopped
 
 main() {
   case "${1:-}" in
@@ -29,15 +29,26 @@ install() {
   # shellcheck disable=SC2086
   if dpkg -s $packages >/dev/null 2>&1; then return; fi
   command -v apt-get >/dev/null || fail "there is no apt-get here: install $packages"
+  forbid_services
   apt-get update -qq
   # shellcheck disable=SC2086
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 }
 
+# The packages would start daemons of their own.
+forbid_services() {
+  local policy=/usr/sbin/policy-rc.d
+  if [ -e "$policy" ]; then return; fi
+  # shellcheck disable=SC2064
+  trap "rm -f $policy" EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+}
+
 start() {
   [ "$(id -u)" = 0 ] || fail "slurmd needs root"
-  if [ -e "$FOLDER" ]; then stop; fi
-  mkdir -p "$FOLDER"/{ctld,d,log,munge}
+  stop
+  mkdir -p "$FOLDER"/{ctld,d,log,munge,pids}
   chmod 755 "$FOLDER"
   chown munge:munge "$FOLDER/munge"
   start_munge
@@ -45,25 +56,37 @@ start() {
   configuration >"$FOLDER/slurm.conf"
   echo "export SLURM_CONF=$FOLDER/slurm.conf" >"$FOLDER/environment"
   export SLURM_CONF="$FOLDER/slurm.conf"
-  slurmctld -f "$SLURM_CONF"
-  slurmd -f "$SLURM_CONF"
+  run slurmctld slurmctld -D -f "$SLURM_CONF"
+  run slurmd slurmd -D -f "$SLURM_CONF"
   wait_for "the node" idle_node
   sinfo
 }
 
+# In the background, out of reach of Ctrl-C, and known by its number from its first moment on.
+run() {
+  local name=$1
+  shift
+  setsid "$@" </dev/null >>"$FOLDER/log/$name.out" 2>&1 &
+  echo $! >"$FOLDER/pids/$name"
+}
+
 start_munge() {
-  [ -s /etc/munge/munge.key ] || fail "/etc/munge/munge.key is missing; the package munge makes it"
-  runuser -u munge -- munged --socket="$FOLDER/munge/socket" --pid-file="$FOLDER/munge/munged.pid" \
-    --log-file="$FOLDER/munge/munged.log" --seed-file="$FOLDER/munge/munged.seed"
+  local munge="$FOLDER/munge"
+  mungekey --create --keyfile="$munge/key"
+  chown -R munge:munge "$munge"
+  run munged setpriv --reuid=munge --regid=munge --clear-groups munged --foreground --key-file="$munge/key" \
+    --socket="$munge/socket" --pid-file="$munge/pid" --log-file="$munge/log" --seed-file="$munge/seed"
+  wait_for munged test -S "$munge/socket"
 }
 
 start_accounting() {
   local db="$FOLDER/mariadb"
+  local -x TMPDIR="$db"  # which mysql, the user, can write to
   mkdir -p "$db"
   chown mysql:mysql "$db"
-  mariadb-install-db --user=mysql --datadir="$db" >/dev/null
-  mariadbd --user=mysql --datadir="$db" --socket="$db/socket" --pid-file="$db/mariadbd.pid" --skip-networking \
-    --innodb-buffer-pool-size=64M >"$FOLDER/log/mariadbd.log" 2>&1 &
+  mariadb-install-db --user=mysql --datadir="$db" --skip-test-db >/dev/null
+  run mariadbd mariadbd --user=mysql --datadir="$db" --socket="$db/socket" --pid-file="$db/pid" --skip-networking \
+    --innodb-buffer-pool-size=64M
   wait_for "the database" mariadb-admin --socket="$db/socket" ping
   mariadb --socket="$db/socket" -e "create database slurm_acct_db"
   cat >"$FOLDER/slurmdbd.conf" <<CONF
@@ -80,8 +103,8 @@ StorageLoc=slurm_acct_db
 CONF
   chmod 600 "$FOLDER/slurmdbd.conf"
   # slurmdbd finds its configuration beside slurm.conf, and the database's socket by this variable.
-  MYSQL_UNIX_PORT="$db/socket" SLURM_CONF="$FOLDER/slurm.conf" slurmdbd
-  wait_for "slurmdbd" listens 26819
+  MYSQL_UNIX_PORT="$db/socket" SLURM_CONF="$FOLDER/slurm.conf" run slurmdbd slurmdbd -D
+  wait_for slurmdbd listens 26819
 }
 
 configuration() {
@@ -115,11 +138,15 @@ DefMemPerCPU=$(($(memory_mb) / cpus))
 SchedulerParameters=sched_interval=5,bf_interval=5
 JobAcctGatherType=jobacct_gather/linux
 JobRequeue=1
-KillWait=10
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+KillWait=5
 ReturnToService=2
 $(accounting)
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$(memory_mb) State=UNKNOWN$(spared "$cpus")
-PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:$(jobs_per_cpu "$cpus")
+# A job of the second takes the place of those of the first, which have a time of grace to wind up.
+PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:$(jobs_per_cpu "$cpus") GraceTime=20
+PartitionName=urgent Nodes=$host MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 CONF
 }
 
@@ -152,21 +179,26 @@ spared() {
 }
 
 stop() {
-  [ -d "$FOLDER" ] || return 0
-  if [ -f "$FOLDER/slurm.conf" ]; then
+  [ -e "$FOLDER" ] || return 0
+  [ -d "$FOLDER/pids" ] || fail "$FOLDER is not of this script: name a folder that is not there yet"
+  if [ -f "$FOLDER/pids/slurmctld" ]; then
     export SLURM_CONF="$FOLDER/slurm.conf"
-    scancel --signal=KILL --full --user="$(id -un)" 2>/dev/null || true
-    scancel --user="$(id -un)" 2>/dev/null || true
-    wait_for "the jobs' end" no_job 2>/dev/null || true
+    end_jobs || true
   fi
   local name pid
   for name in $DAEMONS; do
-    pid=$(cat "$FOLDER"/{,munge/,mariadb/}"$name.pid" 2>/dev/null || true)
+    pid=$(cat "$FOLDER/pids/$name" 2>/dev/null || true)
     if [ -z "$pid" ]; then continue; fi
     kill "$pid" 2>/dev/null || true
     wait_for "the end of $name" gone "$pid" || kill -9 "$pid"
   done
   rm -rf "$FOLDER"
+}
+
+end_jobs() {
+  timeout 20 scancel --signal=KILL --full --user="$(id -un)" 2>/dev/null || true
+  timeout 20 scancel --user="$(id -un)" 2>/dev/null || return 0
+  wait_for "the end of the jobs" no_job
 }
 
 idle_node() { [ "$(sinfo -h -o %T)" = idle ]; }

@@ -1,31 +1,67 @@
 #!/usr/bin/env bash
 # Tests against a real Slurm of one node on this machine, which is stopped again whatever happens.
 #
-#   test.sh PYTHON [argument of pytest ...]
+#   test.sh PYTHON [option of pytest ...]
+#
+# Then once more with accounting, for what depends on it. Without Slurm's packages: skipped, with the reason.
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
+tests=$here/../../tests/slurm
 python=$1
 shift
-here=$(dirname "$0")
 folder=$(mktemp -d "${TMPDIR:-/tmp}/exobench-slurm.XXXXXX")
+chmod 755 "$folder"  # munge has a user of its own
+running=
 
-if ! "$here/one_node.sh" install; then
-  echo "skipped: Slurm's packages cannot be had on this machine (see above)."
+main() {
+  trap clean EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  if ! "$here/one_node.sh" install; then
+    echo "skipped: Slurm's packages cannot be had on this machine (see above)."
+    exit 0
+  fi
+  with_slurm "$tests" "$@"
+  export SLURM_ACCOUNTING=1
+  if "$here/one_node.sh" install; then
+    with_slurm -k "one_job_killed or (test_jobs and not queued_again and not can_be_cancelled)" "$tests"
+  else
+    echo "skipped: slurmdbd and MariaDB cannot be had on this machine (see above)."
+  fi
+}
+
+# In the background, because a shell hears of a signal only when its foreground command is over; in a group of its own,
+# so that what the tests have started ends with them.
+with_slurm() {
+  "$here/one_node.sh" start "$folder/slurm" || show_logs 1
+  # shellcheck disable=SC1091
+  . "$folder/slurm/environment"
+  TMPDIR=$folder setsid "$python" -m pytest -m slurm --basetemp="$folder/tests" "$@" &
+  running=$!
+  local status=0
+  wait "$running" || status=$?
+  end_tests
+  if [ "$status" != 0 ]; then show_logs "$status"; fi
+  "$here/one_node.sh" stop "$folder/slurm"
+}
+
+# They are gone with the folder.
+show_logs() {
+  tail -n 30 "$folder"/slurm/log/slurm*.log || true
+  exit "$1"
+}
+
+end_tests() {
+  if [ -n "$running" ]; then kill -KILL -- "-$running" 2>/dev/null || true; fi
+  running=
+}
+
+clean() {
+  trap '' INT TERM
+  end_tests
+  "$here/one_node.sh" stop "$folder/slurm" || true
   rm -rf "$folder"
-  exit 0
-fi
-trap '"$here/one_node.sh" stop "$folder"' EXIT
-trap 'exit 130' INT TERM
-"$here/one_node.sh" start "$folder"
-# shellcheck disable=SC1091
-. "$folder/environment"
-"$python" -m pytest -m slurm "$@"
+}
 
-# How jobs end is found out in another way where Slurm keeps accounts.
-export SLURM_ACCOUNTING=1
-if "$here/one_node.sh" install; then
-  "$here/one_node.sh" start "$folder"
-  "$python" -m pytest -m slurm "$here/../../tests/slurm/test_jobs.py"
-else
-  echo "skipped: slurmdbd and MariaDB cannot be had on this machine (see above)."
-fi
+main "$@"

@@ -13,7 +13,10 @@ import pytest
 
 MARKUP = "<b onmouseover=alert(1)>bold</b>"
 """A plugin's name that must never become part of the page."""
-RUNS = ["task=linear_gaussian", "n_test=100", "n_draws=200", "workers=1", "report=false", "task.shard_rows=500"]
+RUNS = (
+    *("task=linear_gaussian", "task.shard_rows=500", "method=prior,mdn", "budget=300,1000", "limits.seconds=2"),
+    *("n_test=100", "n_draws=200", "workers=1", "report=false"),
+)
 ODD = Path(__file__).parents[1] / "unit"
 
 
@@ -22,17 +25,26 @@ def _chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real runs of three methods at two budgets, and records as strangers leave them."""
+def browser() -> Iterator[object]:
+    """A headless Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright (extra 'browser')")
+    path = _chromium()
+    if path is None:
+        pytest.skip("no Chromium here: scripts/browser/install.sh installs it, EXOBENCH_CHROMIUM names another")
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def runs(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real runs of two methods at two budgets, and records as strangers leave them; none where no browser is."""
     work = tmp_path_factory.mktemp("browser")
+    command = [sys.executable, "-m", "exobench", "-m", *RUNS, f"paths.data={work / 'data'}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for settings in (
-        ["method=prior,mdn,npe", "budget=300,1000", "limits.seconds=4"],
-        ["method=importance", "method.proposal=prior", "budget=300", "method.n_proposal=2000"],
-    ):
-        command = [sys.executable, "-m", "exobench", "-m", *settings, *RUNS, f"paths.data={work / 'data'}"]
-        done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
     sys.path.insert(0, str(ODD))
     try:
         from report_records import make_record, make_skipped
@@ -41,6 +53,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_record(work / "runs", MARKUP, folder="hotjupiter/markup/aaaa/0")
     make_record(work / "runs", "future", change=lambda content: content.update(something_new={"deep": [1, "<i>"]}))
     make_record(work / "runs", "missing", change=lambda content: content.pop("hardware"))
+    make_record(work / "runs", "exact", n_test=25, width=0.03)
+    make_record(work / "runs", "prior")
+    make_record(work / "runs", "sampler", change=lambda content: content.update(track="likelihood-using"))
     make_skipped(work / "runs", reason="needs <script>alert(2)</script> a likelihood")
     truncated = make_record(work / "runs", "truncated", seed=3)
     path = truncated.folder / "run.json"
@@ -57,19 +72,6 @@ def site(runs: Path) -> Path:
     assert done.returncode == 0, done.stderr
     assert "truncated" in done.stderr
     return reports
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    """A headless Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright (extra 'browser')")
-    path = _chromium()
-    if path is None:
-        pytest.skip("no Chromium here: scripts/browser/install.sh installs it, EXOBENCH_CHROMIUM names another")
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

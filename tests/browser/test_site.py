@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pandas as pd
@@ -93,6 +94,33 @@ def test_a_leaderboard_sorts_by_click_and_by_key(page, site):
         assert values == sorted(values, reverse=order == "descending")
 
 
+def test_a_score_of_one_parameter_becomes_a_column_that_sorts(page, site):
+    task_page(page, site, "linear_gaussian")
+    table = page.locator("table.leaderboard").first
+    page.locator("[data-filter=metric]").first.select_option("skill")
+    parameters = page.locator("[data-filter=parameter] option").count() - 1
+    extra = table.locator("thead th.extra")
+    assert extra.count() == parameters > 1
+    page.locator("[data-filter=parameter]").first.select_option(index=1)
+    assert extra.count() == 1
+    extra.locator("button").click()
+    place = extra.evaluate("head => head.cellIndex")
+    values = [float(cell.split()[0].replace("\u2212", "-")) for cell in column(table, place)]
+    assert values == sorted(values)
+    page.locator("[data-filter=metric]").first.select_option("")
+    page.locator("[data-filter=parameter]").first.select_option("")
+    assert extra.count() == 0
+
+
+def test_budget_and_track_leave_floor_and_ceiling_in_place(page, site):
+    task_page(page, site, "hotjupiter")
+    rows = page.locator("table.leaderboard").first.locator("tbody tr:visible")
+    page.locator("[data-filter=track]").first.select_option("likelihood-using")
+    names = [name.split("\n")[0].strip() for name in rows.locator("th").all_inner_texts()]
+    assert sorted(names) == ["exact", "prior", "sampler"]
+    assert page.locator(".filters output").first.inner_text().startswith("3 of ")
+
+
 def test_filters_leave_the_rows_that_match(page, site):
     task_page(page, site, "linear_gaussian")
     table = page.locator("table.leaderboard").first
@@ -132,15 +160,16 @@ def test_figures_download_as_svg_and_png(page, site):
 def test_the_theme_follows_the_system_and_the_switch_is_remembered(page, site):
     open_page(page, site / "index.html")
     background = "getComputedStyle(document.body).backgroundColor"
-    page.emulate_media(color_scheme="light")
-    light = page.evaluate(background)
-    page.emulate_media(color_scheme="dark")
-    dark = page.evaluate(background)
-    assert light != dark
+    found = {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+        found[scheme] = page.evaluate(background)
+    assert found["light"] != found["dark"]
     page.locator("#theme-switch").click()
     chosen = page.locator("html").get_attribute("data-theme")
     switched = page.evaluate(background)
-    assert switched != dark
+    assert switched == found["light"]
     page.reload()
     assert page.locator("html").get_attribute("data-theme") == chosen
     assert page.evaluate(background) == switched
@@ -154,20 +183,31 @@ def test_no_page_is_wider_than_the_window(page, site, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_finding_of_axe(page, site, scheme):
+def kinds(site: Path) -> list[Path]:
+    """One page of each kind: overview, tasks, and of runs those that scored, did not, or are odd."""
+    titles = {path: path.read_text(encoding="utf-8").split("<title>")[1] for path in (site / "runs").glob("*.html")}
+    wanted = ("mdn on", "exact on", "prior on hotjupiter", "missing on", "picky on", "&lt;b")
+    runs = [next(path for path, title in sorted(titles.items()) if title.startswith(name)) for name in wanted]
+    return [site / "index.html", *sorted((site / "tasks").glob("*.html")), *runs]
+
+
+def test_no_serious_finding_of_axe(page, site):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
-    page.emulate_media(color_scheme=scheme)
     found = []
-    for path in pages(site):
+    for path in kinds(site):
         open_page(page, path)
+        page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
         if page.locator("figure.plot").count():
             page.locator("figure.plot").first.scroll_into_view_if_needed()
             page.wait_for_selector("figure.plot .main-svg")
-        for violation in axe.run(page).response["violations"]:
-            if violation["impact"] in ("serious", "critical"):
-                where = [node["target"] for node in violation["nodes"][:3]]
-                found.append((path.relative_to(site).as_posix(), violation["id"], where))
+        for scheme, width in itertools.product(("light", "dark"), (1440, 390)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+            for violation in axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]:
+                if violation["impact"] in ("serious", "critical"):
+                    where = [node["target"] for node in violation["nodes"][:3]]
+                    found.append((path.relative_to(site).as_posix(), scheme, width, violation["id"], where))
     assert found == []
 
 

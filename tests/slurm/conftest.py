@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-LAUNCHER = ["hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=10", "hydra.launcher.mem_gb=2"]
+LAUNCHER = ["hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=10", "hydra.launcher.mem_gb=1"]
 TINY = ["budget=1000", "device=cpu", "workers=1", "method.embedding={size:16,blocks:1}"]
 
 
@@ -54,12 +54,29 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "COLUMNS": "100", **extra}
 
 
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left():
+    """Ends what a failed test leaves under way."""
+    yield
+    for process in _started:
+        process.kill()
+        process.wait()
+    _started.clear()
+    if _why_not() is None:
+        slurm("scancel", "--me")
+
+
 def start(cwd: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
     """Starts ``python`` with what it says in one file, ``said.txt``."""
     with open(cwd / "said.txt", "a", encoding="utf-8") as said:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, *arguments], cwd=cwd, env=environment(**extra), stdout=said, stderr=said, text=True
         )
+    _started.append(process)
+    return process
 
 
 def ended(process: subprocess.Popen[str], cwd: Path, within: float = 540) -> tuple[int, str]:
@@ -111,6 +128,11 @@ def processes_of(task: str) -> list[tuple[int, str]]:
 def fact(job: str, name: str) -> str:
     """One field of ``scontrol show job``."""
     return dict(each.partition("=")[::2] for each in slurm("scontrol", "show", "job", job, "-o").split())[name]
+
+
+def preempt(cwd: Path) -> None:
+    """Sends a job that takes the place of all others for a moment."""
+    slurm("sbatch", "--partition=urgent", "--mem=0", f"--output={cwd}/urgent.out", "--wrap=true")
 
 
 def records(runs: Path) -> dict[tuple[str, str], dict]:

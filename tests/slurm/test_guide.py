@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, ended, environment, fact, records, slurm, start, wait_until
+from conftest import TINY, ended, environment, fact, preempt, records, slurm, start, wait_until
 
 GUIDE = Path(__file__).resolve().parents[2] / "exobench" / "cluster" / "README.md"
 RUN = ["method=mdn", "task=linear_gaussian", "n_test=25", "n_draws=50", "report=false", *TINY]
-SMALL = ("--nodes=1", "--ntasks-per-node=2", "--gpus-per-task=0", "--cpus-per-task=1", "--mem=4G")
+SMALL = ("--nodes=1", "--ntasks=2", "--gpus-per-task=0", "--cpus-per-task=1", "--mem=4G", "--overcommit")
 OFTEN = "method.training={validate_every:20,report_every:5}"
 
 
@@ -52,15 +52,34 @@ def said(home: Path) -> str:
     return "\n".join(path.read_text() for path in home.glob("slurm-*.out"))
 
 
-def test_the_script_of_the_guide_runs_and_winds_up_before_its_wall_time(home):
+def test_the_script_of_the_guide_winds_up_and_goes_on(home):
     job = send(home, "run.sbatch", *RUN, "limits.steps=1500", options=("--mem=2G",))
+
+    def learns_again(times: int) -> bool:
+        return said(home).count("training on cpu") == times
+
+    wait_until(lambda: learns_again(1))
     wait_until(lambda: [p for p in home.glob("runs/linear_gaussian/mdn/*/0/scalars.csv") if "loss" in p.read_text()])
     slurm("scancel", "--signal=USR1", "--batch", job)  # what Slurm itself sends before the end of the wall time
-    wait_until(lambda: fact(job, "Restarts") == "1")
-    assert re.search(r"training stopped at step \d+", said(home))
+    wait_until(lambda: learns_again(2))
+    assert fact(job, "Restarts") == "1"
+    preempt(home)
+    wait_until(lambda: learns_again(3))
+    assert fact(job, "Restarts") == "2"
+    assert len(re.findall(r"training stopped at step \d+", said(home))) == 2
     wait_until(lambda: is_over(job))
     assert fact(job, "JobState") == "COMPLETED", said(home)
     assert records(home / "runs")["linear_gaussian", "mdn"]["status"] == "ok"
+
+
+def test_the_script_of_the_guide_fails_with_its_run_and_ends_with_scancel(home):
+    failed = send(home, "run.sbatch", "method=no_such", options=("--mem=1G",))
+    cancelled = send(home, "run.sbatch", *RUN, "limits.steps=1500", options=("--mem=2G",))
+    wait_until(lambda: "training on cpu" in said(home))
+    slurm("scancel", cancelled)
+    wait_until(lambda: is_over(failed) and is_over(cancelled))
+    assert (fact(failed, "JobState"), fact(failed, "ExitCode")) == ("FAILED", "2:0")
+    assert (fact(cancelled, "JobState"), fact(cancelled, "Restarts")) == ("CANCELLED", "0")
 
 
 def curve(folder: Path) -> dict[tuple[str, int], float]:

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from conftest import processes_of, slurm, wait_until
@@ -62,7 +63,7 @@ def test_accounting_knows_what_the_controller_forgets(tmp_path):
 
 def test_a_command_that_does_not_stop_is_killed_and_queued_again(tmp_path):
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('begun', flush=True); time.sleep(300)"
-    (job,) = submit([[sys.executable, "-c", stubborn]], QUICK, tmp_path, "stubborn")
+    (job,) = submit([[sys.executable, "-c", stubborn]], replace(QUICK, signal_delay_s=5), tmp_path, "stubborn")
     wait_until(lambda: begun(job))
     slurm("scancel", "--signal=USR2", job.job_id)
     wait_until(lambda: job.log.read_text().count("begun") == 2, within=60)

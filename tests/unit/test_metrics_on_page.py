@@ -34,7 +34,7 @@ def test_joint_calibration_and_regions_are_on_the_page(tmp_path):
     make_record(tmp_path / "runs", "older", n_test=1000)
     (path,) = build_page(tmp_path / "runs", tmp_path / "reports").parent.glob("tasks/*.html")
     page = path.read_text(encoding="utf-8")
-    table = page.split("<summary>Calibration of all parameters together</summary>")[1].split("</table>")[0]
+    table = page.split("<summary>Calibration of all parameters together, as a table</summary>")[1].split("</table>")[0]
     assert all(f">{name}</th>" in table for name in TOGETHER)
     rows = [row for row in table.split("<tr ") if "<td" in row]
     assert len(rows) == 2

@@ -23,6 +23,7 @@ from exobench.report.entries import read_entries
 from exobench.report.page import build_page
 from exobench.report.plots import RUN_FIGURES
 from exobench.report.site.drawn import drawing
+from exobench.report.site.plain_words import FOR_ASTRONOMERS
 from exobench.results import RECORD, SCORES
 
 MARKUP = "<script>alert(1)</script>"
@@ -203,7 +204,8 @@ def test_pages_can_be_used_by_keyboard_and_screen_reader(built):
         canvases = [attributes for _, attributes in page.elements if attributes.get("role") == "img"]
         assert all(len(attributes["aria-label"]) > 40 for attributes in canvases)
         buttons = [attributes.get("class") for tag, attributes in page.elements if tag == "button"]
-        assert buttons.count("save-svg") == buttons.count("save-png") == tags.count("figure") - page.text.count('"own"')
+        plots = tags.count("figure") - page.text.count('class="own"')
+        assert buttons.count("save-svg") == buttons.count("save-png") == plots
 
 
 def test_every_table_can_be_downloaded_as_csv_and_parquet(built):
@@ -386,3 +388,44 @@ def test_floor_and_ceiling_frame_the_leaderboard(tmp_path):
     assert rows == [("reference ceiling", "ceiling"), ("", "1"), ("reference floor", "floor")]
     assert "expectation is 0.0123 ± 0.0010" in page.text
     assert "of which there are 25" in board
+
+
+def test_the_ceiling_is_held_against_the_first_on_the_spectra_that_it_has(tmp_path):
+    runs = tmp_path / "runs"
+    gauss = make_record(runs, "gauss", n_test=100)
+    exact = make_record(runs, "exact", n_test=25, width=0.01)
+    index = build_page(runs, tmp_path / "reports")
+    (path,) = index.parent.glob("tables/*/leaderboard-100.csv")
+    row = pd.read_csv(path).set_index("method").loc["exact"]
+    difference = exact.per_spectrum()["energy_score"] - gauss.per_spectrum()["energy_score"][:25]
+    assert row["n_obs"] == 25
+    assert row["behind_the_first"] == pytest.approx(difference.mean(), rel=1e-9)
+    assert difference.mean() < -3 * difference.std() / 5
+    assert not row["behind_as_shown"].startswith("tie")
+    assert "both on the 25 spectra of the exact posterior" in task_pages(index)[0].text
+
+
+def test_the_first_page_shows_the_best_run_of_each_method(tmp_path):
+    runs = tmp_path / "runs"
+    for seed, width in ((0, 0.05), (1, 0.02)):
+        make_record(runs, "gauss", n_test=100, seed=seed, width=width)
+    make_record(runs, "other", n_test=100, width=0.1)
+    text = build_page(runs, tmp_path / "reports").read_text(encoding="utf-8")
+    table = text.split('class="leaders"')[1].split("</table>")[0]
+    assert re.findall(r">(\w+)</a><span", table) == ["gauss", "other"]
+    best = json.loads((next(runs.glob("hotjupiter/gauss/*/1")) / RECORD).read_text())
+    assert f"{best['scores'][0]['value']:.4f}" in table
+
+
+def test_every_score_has_a_sentence_for_astronomers():
+    assert set(FOR_ASTRONOMERS) == {metric.name for metric in METRICS}
+    assert all(sentence.endswith(".") and len(sentence) > 20 for sentence in FOR_ASTRONOMERS.values())
+
+
+def test_long_tables_are_folded(tmp_path):
+    for n_runs, folded in ((12, False), (13, True)):
+        runs = tmp_path / f"runs{n_runs}"
+        for seed in range(n_runs):
+            make_record(runs, n_test=5, seed=seed)
+        (page,) = task_pages(build_page(runs, tmp_path / f"reports{n_runs}"))
+        assert (f"<summary>All {n_runs} runs</summary>" in page.text) == folded

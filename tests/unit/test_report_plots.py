@@ -10,17 +10,13 @@ from report_records import make_record
 from exobench.predictive_bands import write_predictive
 from exobench.report.entries import ParameterNote
 from exobench.report.plots import DARK, LIGHT, RUN_FIGURES, TASK_FIGURES
-from exobench.report.plots.calibration import (
-    bar_band,
-    draw_coverage,
-    draw_run_coverage,
-    draw_run_sbc,
-    draw_run_tarp,
-    simultaneous_half_width,
-)
+from exobench.report.plots.bands import bar_band, simultaneous_half_width
+from exobench.report.plots.coverage import draw_coverage
 from exobench.report.plots.layout import rounded
 from exobench.report.plots.outlines import outlines, view_of
 from exobench.report.plots.palette import method_styles
+from exobench.report.plots.ranks import draw_run_sbc
+from exobench.report.plots.run_calibration import draw_run_coverage, draw_run_tarp
 from exobench.report.plots.summary import LEVELS, at_size
 from exobench.report.plots.text import label, safe
 
@@ -151,6 +147,7 @@ def test_every_figure_is_described_in_words_and_explained_twice(shown):
         assert spec.for_ml.endswith(".")
         assert spec.for_astronomer.count(". ") == 0
         assert spec.for_ml.count(". ") == 0
+        assert spec.needs
         if spec.draw(what, caches) is not None:
             assert spec.describe(what, caches).endswith(".")
 
@@ -189,6 +186,8 @@ def test_names_of_plugins_reach_no_figure_as_markup(tmp_path):
     [
         (r"$\log_{10} X_{\rm H_2O}$", "log<sub>10</sub> X<sub>H<sub>2</sub>O</sub>"),
         (r"$M\ [M_{\rm Jup}]$", "M [M<sub>Jup</sub>]"),
+        (r"$T\ [\rm K]$", "T [K]"),
+        (r"$\theta_1$", "θ<sub>1</sub>"),
         (r"$\frac{a}{b}$", "name"),
         ("a < b", "a &lt; b"),
     ],

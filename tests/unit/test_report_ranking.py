@@ -140,7 +140,7 @@ def test_the_region_sheet_holds_the_metrics_own_numbers(runs, tmp_path):
     assert [len(line.cells) for line in sheet.accuracy] == [3] * 11
     assert [len(line.cells) for line in sheet.coverage] == [2] * 11
     worst = max(rows, key=lambda row: row.score.value)
-    assert sheet.worst.startswith(f"{worst.group}, {worst.label}: energy score {worst.score.value:.3f}")
+    assert sheet.worst.startswith(f"{worst.group} {worst.label}: energy score {worst.score.value:.3f}")
 
 
 def test_few_spectra_and_other_versions_have_no_regions(runs, tmp_path):

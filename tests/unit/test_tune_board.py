@@ -74,6 +74,16 @@ def test_the_search_starts_from_the_defaults_and_tries_no_set_twice(board):
     assert board.n_done == 6
 
 
+def test_a_worker_that_starts_again_does_not_suggest_what_it_did_at_first(tmp_path):
+    settings = settings_of()
+    for _ in range(2):
+        board = Board(open_study(settings, tmp_path, 1), settings.space, tmp_path, settings)
+        for _ in range(4):
+            trial, _ = board.take()
+            board.finish(trial, [1.0], {})
+    assert len(trials(board)) == 8, "no suggestion was refused because its values were tried before"
+
+
 def test_a_dead_workers_trial_is_tried_again_once_and_then_counted_as_failed(board):
     first, values = board.take()
     make_silent(board, first)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from functools import partial
 
 from exobench.report.entries import Entry
-from exobench.report.plots import calibration, corner, heat, learning, limit, robustness, runs, spectra
+from exobench.report.plots import (
+    corner,
+    coverage,
+    diagnostics,
+    heat,
+    learning,
+    limit,
+    pareto,
+    ranks,
+    robustness,
+    run_calibration,
+    runs,
+    spectra,
+)
 from exobench.report.plots.spec import FigureSpec
 from exobench.report.sections import Section
 
@@ -17,6 +30,7 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         "skill of 0 is no better than guessing the average planet.",
         for_ml="Skill (1 - mse/variance of the truths) and hit rates of the posterior median within 10 and 1 % of the "
         "prior's range; a number in brackets is a smaller test set than that of the other rows.",
+        needs="a run with scores of this version",
         draw=heat.draw_accuracy,
         describe=heat.describe_accuracy,
     ),
@@ -25,8 +39,9 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         title="Calibration of each parameter",
         for_astronomer="Whether error bars mean what they say: white cells are honest, orange ones hold the truth too "
         "rarely (error bars too small), blue ones too often (too large).",
-        for_ml="Empirical minus nominal coverage of central 68 and 95 % intervals, and Kolmogorov-Smirnov p-values of "
-        "the randomised SBC ranks, for each marginal.",
+        for_ml="Empirical minus nominal coverage of central 68 and 95 % intervals in per cent, coloured in binomial "
+        "standard errors (four are full colour), and Kolmogorov-Smirnov p-values of the randomised SBC ranks.",
+        needs="a run with ranks of ten spectra or more",
         draw=heat.draw_calibration,
         describe=heat.describe_calibration,
     ),
@@ -35,19 +50,23 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         title="Coverage at all levels",
         for_astronomer="How often the truth lies inside a method's error bars of a given level, minus how often it "
         "should: below zero they are too small, above too large, inside the grey band as good as chance allows.",
-        for_ml="Empirical coverage of central intervals minus the nominal level over all levels, with the pointwise "
-        "binomial and the simultaneous Kolmogorov 95 % bands of an exact posterior.",
-        draw=calibration.draw_coverage,
-        describe=calibration.describe_coverage,
+        for_ml="Empirical coverage of central intervals minus the nominal level, with the pointwise binomial and the "
+        "simultaneous Kolmogorov 95 % bands of an exact posterior; names in grey rest on fewer spectra, for which the "
+        "bands would be wider, and how far curves go that leave the frame stands below in words.",
+        needs="a run with ranks of ten spectra or more",
+        draw=coverage.draw_coverage,
+        describe=coverage.describe_coverage,
     ),
     FigureSpec(
         name="sbc",
         title="Ranks of the truth (SBC)",
         for_astronomer="Where the truth falls among a method's sorted draws: flat is right, a hill means error bars "
         "that are too large, a bowl too small, a slope a bias to one side.",
-        for_ml="Histograms of randomised SBC ranks relative to uniform, with the binomial 95 % band of each bar.",
-        draw=calibration.draw_sbc,
-        describe=calibration.describe_sbc,
+        for_ml="Histograms of randomised SBC ranks from 0 (left) to 1 (right), cut at 2.2 times uniform (dotted), with "
+        "the binomial 95 % band of each bar for the spectra of its row, whose number is in brackets where it is less.",
+        needs="a run with ranks of ten spectra or more",
+        draw=ranks.draw_sbc,
+        describe=ranks.describe_sbc,
     ),
     FigureSpec(
         name="tarp",
@@ -56,8 +75,9 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         "error bars hide: a curve inside the grey band is right.",
         for_ml="TARP expected coverage minus level, with reference points that depend on the spectrum and distances in "
         "unit-cube coordinates; necessary, not sufficient, for an exact posterior.",
-        draw=calibration.draw_tarp,
-        describe=calibration.describe_tarp,
+        needs="a run with TARP ranks of ten spectra or more",
+        draw=coverage.draw_tarp,
+        describe=coverage.describe_tarp,
     ),
     FigureSpec(
         name="learning",
@@ -65,7 +85,8 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         for_astronomer="How much better each method gets when it is trained on more simulated planets; where a curve "
         "is flat, more simulations would not help.",
         for_ml="Mean energy score over the simulation budget; error bars join the error over test spectra with the "
-        "spread over seeds, and open markers are single seeds.",
+        "spread over seeds, open markers are single seeds, and level lines are the prior and the exact posterior.",
+        needs="runs of one method at two budgets",
         draw=learning.draw_learning,
         describe=learning.describe_learning,
     ),
@@ -74,10 +95,12 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         title="Accuracy against cost",
         for_astronomer="What accuracy costs in computing: lower is more accurate, further left is cheaper, and methods "
         "on the dotted line are beaten by no other in both.",
-        for_ml="Energy score against seconds a posterior, training seconds and likelihood calls (log scale), on the "
-        "spectra that all methods share, with the Pareto front; methods of no cost on an axis are not on it.",
-        draw=learning.draw_pareto,
-        describe=learning.describe_pareto,
+        for_ml="Energy score against seconds a posterior, training seconds and likelihood calls (log scale) with the "
+        "Pareto front; error bars are those of spectra that all methods share, so that differences are surer than the "
+        "bars, and methods of no cost on an axis are not on it.",
+        needs="two methods with recorded costs",
+        draw=pareto.draw_pareto,
+        describe=pareto.describe_pareto,
     ),
     FigureSpec(
         name="limit",
@@ -85,7 +108,8 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         for_astronomer="How much worse a method is than the best answer that the noise in the spectra allows: at zero "
         "nothing is left to gain.",
         for_ml="Paired difference of the energy score to draws of the exact posterior with its standard error, and the "
-        "excess CRPS of each marginal in per cent.",
+        "excess CRPS of each marginal in per cent; the spectra that both have are in brackets.",
+        needs="the record of the exact posterior (python -m exobench.reference) beside a method",
         draw=limit.draw_limit,
         describe=limit.describe_limit,
     ),
@@ -96,6 +120,7 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         "clouds, an unknown gas): how much accuracy it loses, and whether it notices.",
         for_ml="Relative change of the energy score, worst marginal error of 68 % coverage and the AUROC of the "
         "method's own surprise for each distribution shift, paired by spectrum with the unshifted test set.",
+        needs="a run with a shift that could be scored (python -m exobench.shifts)",
         draw=robustness.draw_robustness,
         describe=robustness.describe_robustness,
     ),
@@ -106,6 +131,7 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         "those of the reference: a band much wider than the grey one knows less than the data allow.",
         for_ml="Posterior-predictive 95 % bands of the noise-free depth (200 draws) beside the median of the reference "
         "posterior; names in the legend switch methods on and off.",
+        needs="a run whose draws were kept, or that stored predicted spectra",
         draw=spectra.draw_spectra,
         describe=spectra.describe_spectra,
     ),
@@ -117,6 +143,7 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
             "over what the data truly allow (grey), with the true values as dotted lines.",
             for_ml="Marginals and 68 and 95 % highest-density contours of smoothed draws over those of the reference "
             "posterior; names in the legend switch methods on and off.",
+            needs="a run whose draws were kept",
             draw=partial(corner.draw_corner, place=place),
             describe=partial(corner.describe_corner, place=place),
         )
@@ -133,6 +160,7 @@ RUN_FIGURES: tuple[FigureSpec[Entry], ...] = (
         "was trained long enough.",
         for_ml="Training and validation losses over steps, as the method reported them; a gap that opens is "
         "overfitting.",
+        needs="losses that the method reported",
         draw=runs.draw_loss,
         describe=runs.describe_loss,
     ),
@@ -143,6 +171,7 @@ RUN_FIGURES: tuple[FigureSpec[Entry], ...] = (
         "value; points on the line are right.",
         for_ml="Posterior medians with central 68 % intervals over the truths of the first test spectra, the same ones "
         "for every method.",
+        needs="a run with scores",
         draw=runs.draw_scatter,
         describe=runs.describe_scatter,
     ),
@@ -153,8 +182,9 @@ RUN_FIGURES: tuple[FigureSpec[Entry], ...] = (
         "below it too small, above it too large.",
         for_ml="Empirical coverage of central intervals over the nominal level, with the pointwise binomial and the "
         "simultaneous Kolmogorov 95 % bands.",
-        draw=calibration.draw_run_coverage,
-        describe=calibration.describe_run_coverage,
+        needs="a run with ranks of ten spectra or more",
+        draw=run_calibration.draw_run_coverage,
+        describe=run_calibration.describe_run_coverage,
     ),
     FigureSpec(
         name="sbc",
@@ -162,8 +192,9 @@ RUN_FIGURES: tuple[FigureSpec[Entry], ...] = (
         for_astronomer="Where the truth falls among the sorted draws: flat is right, a hill means error bars that are "
         "too large, a bowl too small, a slope a bias.",
         for_ml="Histogram of randomised SBC ranks relative to uniform, with the binomial 95 % band of each bar.",
-        draw=calibration.draw_run_sbc,
-        describe=calibration.describe_run_sbc,
+        needs="a run with ranks of ten spectra or more",
+        draw=ranks.draw_run_sbc,
+        describe=ranks.describe_run_sbc,
     ),
     FigureSpec(
         name="tarp",
@@ -172,15 +203,18 @@ RUN_FIGURES: tuple[FigureSpec[Entry], ...] = (
         "bars hide.",
         for_ml="TARP expected coverage over the level, reference points depending on the spectrum, with its "
         "simultaneous 95 % band.",
-        draw=calibration.draw_run_tarp,
-        describe=calibration.describe_run_tarp,
+        needs="a run with TARP ranks of ten spectra or more",
+        draw=run_calibration.draw_run_tarp,
+        describe=run_calibration.describe_run_tarp,
     ),
     FigureSpec(
         name="energy",
         title="Energy score of each spectrum",
         for_astronomer="How the accuracy differs between planets: a long tail to the right are spectra on which the "
         "method fails.",
-        for_ml="Distribution of the per-spectrum energy score in unit-cube coordinates.",
+        for_ml="Distribution of the per-spectrum energy score in unit-cube coordinates (log scale, lower is better) "
+        "with its median.",
+        needs="two spectra with an energy score",
         draw=runs.draw_energy,
         describe=runs.describe_energy,
     ),
@@ -191,8 +225,9 @@ RUN_FIGURES: tuple[FigureSpec[Entry], ...] = (
         "what they cost.",
         for_ml="Empirical distribution functions over spectra of effective sample size, Pareto k, R-hat, calls and "
         "whatever else the method recorded.",
-        draw=runs.draw_diagnostics,
-        describe=runs.describe_diagnostics,
+        needs="numbers that the method recorded of each spectrum",
+        draw=diagnostics.draw_diagnostics,
+        describe=diagnostics.describe_diagnostics,
     ),
 )
 """Of a run with scores: every one is drawn with its entry and the caches of the entries."""

@@ -17,7 +17,6 @@ from exobench.report.plots.text import joined, safe, short_label, unit
 from exobench.report.sections import Section
 
 _PANEL_PX, _GAP = 104, 0.012
-_MIN_WIDTH_PX = 620
 
 
 def _runs(section: Section, caches: Caches, shown: Observations, name: str) -> list[tuple[Entry, dict[str, Any]]]:
@@ -52,11 +51,15 @@ def draw_corner(section: Section, caches: Caches, place: int = 0) -> Figure | No
         data += [trace | {"visible": visible} for trace in traces]
     layout = _axes(section.parameters, spectrum, cells)
     layout["annotations"] = [note(f"{name}; grey lines: truth", x=1, y=1, xanchor="right", yanchor="top", size=13)]
-    made = figure(data, 90 + _PANEL_PX * len(section.parameters), legend=len(runs) + 1, left_px=64, **layout)
-    # Seven panels side by side need room: a narrower screen scrolls.
-    made["layout"]["meta"] = {"min_width_px": _MIN_WIDTH_PX if len(section.parameters) > 4 else 360}
-    made["layout"]["margin"]["b"] += 20
-    return made
+    n = len(section.parameters)
+    return figure(
+        data,
+        110 + _PANEL_PX * n,
+        legend=len(runs) + 1,
+        left_px=64,
+        below_px=68,
+        **layout,
+    )
 
 
 def _cells(n_param: int) -> dict[tuple[int, int], int]:
@@ -108,13 +111,14 @@ def _axes(
     for (row, column), number in cells.items():
         suffix = "" if number == 0 else str(number + 1)
         left, bottom = column * (size + _GAP), (n - 1 - row) * (size + _GAP)
-        quiet: dict[str, Any] = {"showgrid": False, "tickfont": {"size": 9}, "nticks": 4, "showline": True}
+        quiet: dict[str, Any] = {"showgrid": False, "tickfont": {"size": 9}, "showline": True}
         made[f"xaxis{suffix}"] = axis(
             _title(parameters[column]) if row == n - 1 else "",
             anchor=f"y{suffix}",
             domain=[left, min(left + size, 1.0)],
             range=[low[column], high[column]],
             showticklabels=row == n - 1,
+            **round_ticks(low[column], high[column]),
             tickangle=-40,
             **quiet,
         )
@@ -125,12 +129,25 @@ def _axes(
             domain=[bottom, min(bottom + size, 1.0)],
             range=[0.0, 1.08] if row == column else [low[row], high[row]],
             showticklabels=beside,
+            **(round_ticks(low[row], high[row]) if row != column else {"nticks": 3}),
             **quiet,
         )
         made["shapes"] += _truth(spectrum["theta_true"], row, column, suffix)
     for key in [key for key in made if key.startswith(("xaxis", "yaxis")) and "title" in made[key]]:
         made[key]["title"]["font"] = {"size": 11}
     return made
+
+
+def round_ticks(low: float, high: float) -> dict[str, Any]:
+    """Two or three round numbers within a range."""
+    power = 10.0 ** np.floor(np.log10(high - low))
+    for step in (1.0 * power, 0.5 * power, 0.2 * power, 0.1 * power):
+        first, last = int(np.ceil(low / step + 1e-6)), int(np.floor(high / step - 1e-6))
+        if last > first:
+            break
+    digits = 1 - int(np.floor(np.log10(step)))
+    values = [round(place * step, digits) for place in range(first, last + 1)]
+    return {"tickvals": values[:: -(-len(values) // 3)], "tickformat": "~r"}
 
 
 def _title(parameter: ParameterNote) -> str:
@@ -155,7 +172,7 @@ def _truth(theta_true: Sequence[float], row: int, column: int, suffix: str) -> l
 
 
 def describe_corner(section: Section, caches: Caches, place: int = 0) -> str:
-    """Width of the marginals beside the truth, in words."""
+    """Widths of the marginals beside the reference's, and whether they hold the truth."""
     shown = observations(section, caches)
     if shown is None or place >= len(shown.names):
         return ""
@@ -164,11 +181,18 @@ def describe_corner(section: Section, caches: Caches, place: int = 0) -> str:
     parts = []
     for entry, found in _runs(section, caches, shown, name):
         inside = sum(_near(found["marginal"][k], truth) for k, truth in enumerate(spectrum["theta_true"]))
-        parts.append(f"{entry.method} {inside} of {len(section.parameters)}")
+        beside = f" {widths(found, spectrum['outlines'])}," if spectrum["outlines"] is not None else ""
+        parts.append(f"{entry.method}{beside} {inside} of {len(section.parameters)} true values")
     return (
-        f"Posteriors of {name}. Parameters whose true value has at least a tenth of the peak density of the method's "
-        f"marginal: {joined(parts)}."
+        f"Posteriors of {name}: widths of the 68 % intervals relative to the reference's, and how many true values "
+        f"have at least a tenth of the peak density: {joined(parts)}."
     )
+
+
+def widths(found: dict[str, Any], reference: dict[str, Any]) -> str:
+    """Smallest and largest width of the marginals, relative to another's."""
+    ratios = [own / other for own, other in zip(found["width"], reference["width"], strict=True) if other]
+    return f"{min(ratios):.2f} to {max(ratios):.2f} times" if ratios else "unknown"
 
 
 def _near(marginal: list[list[float]], truth: float) -> bool:

@@ -9,11 +9,11 @@ import numpy as np
 
 from exobench.report.entries import Entry
 from exobench.report.plots.layout import axes_of, axis, figure, note, rounded
-from exobench.report.plots.palette import ALARM, CELL_INK, DIVERGING
-from exobench.report.plots.shown import own_size, representatives, shared_size
+from exobench.report.plots.palette import ALARM, CELL_INK, DIVERGING, LIGHT, NO_VALUE
+from exobench.report.plots.shown import column_names, compared, row_names
 from exobench.report.plots.spec import Caches, Figure
 from exobench.report.plots.summary import at_size
-from exobench.report.plots.text import joined, safe, short_label
+from exobench.report.plots.text import joined, safe
 from exobench.report.scores import evidence
 from exobench.report.sections import Section
 from exobench.report.wording import signed
@@ -33,7 +33,6 @@ class Map(NamedTuple):
 
 
 _ROW_PX, _GAP_PX = 24, 84
-_LOGARITHM = "log<sub>10</sub> "
 _STILL: dict[str, Any] = {"showgrid": False, "fixedrange": True, "tickfont": {"size": 11}}
 _MOST_SIGMA = 4.0
 """Coverage errors are coloured by what chance allows: a dozen per cent is nothing on 25 spectra and much on 10,000."""
@@ -45,18 +44,9 @@ _ACCURACY = (
 _P_SHOWN = 1e-3
 
 
-def _rows(section: Section) -> list[tuple[Entry, int]]:
-    """Runs with the spectra that each is scored on: those that are shared, or the fewer that a run has."""
-    n_obs = shared_size(section)
-    if n_obs is None:
-        return []
-    found = [(entry, own_size(entry, n_obs)) for entry in representatives(section)]
-    return sorted(found, key=lambda pair: (-pair[1], pair[0].is_floor, pair[0].method))
-
-
 def draw_accuracy(section: Section, caches: Caches) -> Figure | None:
     """Skill and hit rates of every method and parameter."""
-    rows = _rows(section)
+    rows = compared(section)
     if not rows:
         return None
     scale = {"colorscale": DIVERGING, "zmin": -1.0, "zmax": 1.0}
@@ -78,21 +68,25 @@ def _accuracy(section: Section, caches: Caches, rows: Sequence[tuple[Entry, int]
 
 
 def describe_accuracy(section: Section, caches: Caches) -> str:
-    """The method of most skill for each parameter."""
-    rows = _rows(section)
+    """The methods of most and least skill for each parameter, of those on the same spectra."""
+    rows = compared(section)
+    most = rows[0][1]
+    rows = [(entry, n_obs) for entry, n_obs in rows if n_obs == most and not entry.is_reference] or rows
     values = _accuracy(section, caches, rows, "skill")
     parts = []
     for column, parameter in enumerate(section.parameters):
-        known = [(value, entry.method) for (entry, _), row in zip(rows, values, strict=True) if (value := row[column])]
+        pairs = [(row[column], entry.method) for (entry, _), row in zip(rows, values, strict=True)]
+        known = sorted((value, method) for value, method in pairs if value is not None)
         if known:
-            best, method = max(known)
-            parts.append(f"{parameter.name} {best:.2f} ({method})")
-    return f"Largest skill for each parameter: {joined(parts)}."
+            (worst, last), (best, first) = known[0], known[-1]
+            beside = f", down to {worst:.2f} ({last})" if len(known) > 1 else ""
+            parts.append(f"{parameter.name} {best:.2f} ({first}){beside}")
+    return f"Largest and smallest skill for each parameter on {most:,} spectra: {joined(parts)}."
 
 
 def draw_calibration(section: Section, caches: Caches) -> Figure | None:
     """Coverage errors at 68 and 95 % and p-values of uniform ranks of every method and parameter."""
-    rows = [(entry, n) for entry, n in _rows(section) if "coverage_68" in at_size(entry, caches, n)]
+    rows = [(entry, n) for entry, n in compared(section) if "coverage_68" in at_size(entry, caches, n)]
     if not rows:
         return None
     scale = {"colorscale": DIVERGING, "zmin": -_MOST_SIGMA, "zmax": _MOST_SIGMA}
@@ -111,7 +105,7 @@ def draw_calibration(section: Section, caches: Caches) -> Figure | None:
 
 def describe_calibration(section: Section, caches: Caches) -> str:
     """The largest coverage error of each method."""
-    rows = [(entry, n) for entry, n in _rows(section) if "coverage_68" in at_size(entry, caches, n)]
+    rows = [(entry, n) for entry, n in compared(section) if "coverage_68" in at_size(entry, caches, n)]
     parts = []
     for (entry, n_obs), errors in zip(rows, _coverage_error(caches, rows, 68), strict=True):
         worst = max(errors, key=lambda error: abs(error or 0.0)) or 0.0
@@ -136,14 +130,19 @@ def _p_text(value: float) -> str:
 
 def _heat_figure(section: Section, rows: Sequence[tuple[Entry, int]], maps: Sequence[Map]) -> Figure:
     """Maps one above the other with the methods as rows, the first one at the top."""
-    most = max(n_obs for _, n_obs in rows)
-    names = [safe(entry.method) + (f" ({n_obs:,})" if n_obs < most else "") for entry, n_obs in rows]
-    return stacked(maps, names, column_names(section))
+    made = stacked(maps, [safe(name) for name in row_names(rows)], column_names(section))
+    # A line sets apart the rows that rest on other spectra.
+    sizes = [n_obs for _, n_obs in rows]
+    breaks = [place for place in range(1, len(sizes)) if sizes[place] != sizes[place - 1]]
+    made["layout"]["shapes"] = [_line(number, place) for number in range(len(maps)) for place in breaks]
+    return made
 
 
-def column_names(section: Section) -> list[str]:
-    """Labels short enough for the columns of a map on a phone: without the logarithm, whose base is that of all."""
-    return [short_label(parameter).removeprefix(_LOGARITHM) for parameter in section.parameters]
+def _line(number: int, place: int) -> dict[str, Any]:
+    """A line above the row at a place of the n-th map."""
+    axes = axes_of(number)
+    ends = {"xref": f"{axes['xaxis']} domain", "yref": axes["yaxis"], "x0": 0, "x1": 1}
+    return {"type": "line", **ends, "y0": place - 0.5, "y1": place - 0.5, "line": {"width": 2, "color": LIGHT["ink"]}}
 
 
 def stacked(maps: Sequence[Map], rows: Sequence[str], columns: Sequence[str]) -> Figure:
@@ -172,6 +171,7 @@ def stacked(maps: Sequence[Map], rows: Sequence[str], columns: Sequence[str]) ->
         )
         layout["annotations"].append(note(shown.title, x=0, y=top, xanchor="left", yanchor="bottom", size=13))
     made = figure(data, height + 28, **layout)
+    made["layout"] |= {"plot_bgcolor": NO_VALUE}
     made["layout"]["margin"] |= {"b": 40}
     return made
 

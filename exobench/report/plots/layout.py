@@ -13,6 +13,8 @@ from exobench.report.plots.spec import Figure
 _CLEAR = "rgba(0,0,0,0)"
 _PANEL_PX, _ROW_GAP_PX = 190, 62
 _LEGEND_ROW_PX = 24
+_MOST_TICKS, _MANY = 4, 1e6
+_ABOVE_PX, _BELOW_PX = 28, 48
 
 
 def axis(title: str = "", **more: Any) -> dict[str, Any]:
@@ -31,7 +33,13 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
 
 
 def figure(
-    data: Sequence[dict[str, Any]], height_px: int, *, legend: int = 0, left_px: int = 56, **layout: Any
+    data: Sequence[dict[str, Any]],
+    height_px: int,
+    *,
+    legend: int = 0,
+    left_px: int = 56,
+    below_px: int = _BELOW_PX,
+    **layout: Any,
 ) -> Figure:
     """A figure with a legend below it.
 
@@ -40,15 +48,16 @@ def figure(
         height_px: of the axes with their labels; the legend adds to it.
         legend: names in the legend; zero for none.
         left_px: left margin.
+        below_px: room below the axes for their labels and title.
         layout: axes, shapes, annotations and whatever else plotly has.
     """
-    # On a phone two names stand side by side.
-    below = 10 + _LEGEND_ROW_PX * -(-legend // 3) if legend else 0
+    # Three names stand side by side in the narrowest figure.
+    legend_px = 10 + _LEGEND_ROW_PX * -(-legend // 3) if legend else 0
     base: dict[str, Any] = {
         "paper_bgcolor": _CLEAR,
         "plot_bgcolor": _CLEAR,
-        "height": height_px + below,
-        "margin": {"l": left_px, "r": 12, "t": 28, "b": 48 + below},
+        "height": height_px + legend_px,
+        "margin": {"l": left_px, "r": 12, "t": _ABOVE_PX, "b": below_px + legend_px},
         "showlegend": bool(legend),
         "hovermode": "closest",
     }
@@ -57,9 +66,9 @@ def figure(
             "orientation": "h",
             "x": 0,
             "xanchor": "left",
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
+            "y": -below_px / (height_px - _ABOVE_PX - below_px),
+            "yanchor": "top",
+            "maxheight": 1,
             "bgcolor": _CLEAR,
             "itemwidth": 36,
         }
@@ -130,6 +139,19 @@ def axes_of(number: int) -> dict[str, str]:
     """The axes of a trace in the n-th panel, from zero."""
     suffix = "" if number == 0 else str(number + 1)
     return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+
+
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """Ticks of a logarithmic axis at 1, 2 and 5 times powers of ten; over many decades at the powers alone."""
+    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    values = [float(f"{digit * 10.0**power:.1g}") for power in powers for digit in (1, 2, 5)]
+    shown = [value for value in values if low <= value <= high]
+    if len(shown) > _MOST_TICKS:
+        powers = powers[:: -(-len(powers) // _MOST_TICKS)]
+        shown = [float(f"{10.0**power:.1g}") for power in powers if low <= 10.0**power <= high]
+    if len(shown) < 2:
+        return {"nticks": _MOST_TICKS}
+    return {"tickvals": shown, "ticktext": [f"{value:,g}" if value < _MANY else f"{value:.0e}" for value in shown]}
 
 
 def rounded(values: Iterable[Any], digits: int = 4) -> list[Any]:

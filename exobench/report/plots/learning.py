@@ -1,4 +1,4 @@
-"""Accuracy over the number of simulations, and accuracy against cost."""
+"""Accuracy over the number of simulations."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from exobench.report.entries import Entry
-from exobench.report.plots.layout import axes_of, axis, figure, panels, rounded
-from exobench.report.plots.palette import LIGHT, Style, method_styles
-from exobench.report.plots.shown import common_size, learners, representatives, shared_size
+from exobench.report.entries import FLOOR_METHOD
+from exobench.report.plots.layout import axis, figure, rounded
+from exobench.report.plots.palette import Style, method_styles
+from exobench.report.plots.shown import learners, own_size, representatives
 from exobench.report.plots.spec import Caches, Figure
 from exobench.report.plots.summary import at_size
-from exobench.report.plots.text import joined, of_run, safe
+from exobench.report.plots.text import joined, safe
 from exobench.report.sections import Section, settings_but_seed
-from exobench.report.wording import duration
 
-_ENERGY_TITLE = "energy score (lower is better)"
-COSTS = (
-    ("seconds_per_posterior", "seconds a posterior"),
-    ("training_seconds", "training seconds"),
-    ("likelihood_calls", "likelihood calls a posterior"),
-)
+ENERGY = "energy score"
+"""Titles of axes start so."""
 
 
 class Point(NamedTuple):
@@ -34,15 +29,6 @@ class Point(NamedTuple):
     seeds: tuple[float, ...]
 
 
-class Cost(NamedTuple):
-    """One run: what it costs, its energy score, and the standard error of that."""
-
-    entry: Entry
-    cost: float
-    energy: float
-    standard_error: float
-
-
 def learning_curves(section: Section, caches: Caches) -> tuple[int, dict[str, list[Point]]]:
     """Energy scores of each method over budgets, in the order of budgets.
 
@@ -51,7 +37,7 @@ def learning_curves(section: Section, caches: Caches) -> tuple[int, dict[str, li
     Returns:
         Spectra that all points rest on, and the points by method; zero and nothing where no method has two budgets.
     """
-    n_obs = shared_size(section)
+    n_obs = _learning_size(section)
     if n_obs is None:
         return 0, {}
     groups: dict[str, dict[float, dict[str, list[float]]]] = {}
@@ -71,6 +57,17 @@ def learning_curves(section: Section, caches: Caches) -> tuple[int, dict[str, li
     return n_obs, curves
 
 
+def _learning_size(section: Section) -> int | None:
+    """The nested test set on which most methods have two budgets, the largest of equals; None where none has."""
+    found = [entry for entry in learners(section.scored) if entry.is_current and entry.number("budget")]
+    methods = {}
+    for n_obs in {own_size(entry, entry.n_test) for entry in found}:
+        pairs = {(entry.method, entry.number("budget")) for entry in found if entry.n_test >= n_obs}
+        methods[n_obs] = len(pairs) - len({method for method, _ in pairs})
+    best = max(methods, key=lambda n_obs: (methods[n_obs], n_obs), default=None)
+    return best if best is not None and methods[best] else None
+
+
 def _point(budget: float, by_setting: dict[str, list[Any]]) -> Point:
     means, errors = np.array(max(by_setting.values(), key=len)).T
     # Seeds share the test spectra, whose error does not shrink with more of them; theirs comes on top.
@@ -85,14 +82,17 @@ def draw_learning(section: Section, caches: Caches) -> Figure | None:
         return None
     styles = method_styles([*curves])
     data = [trace for method, points in curves.items() for trace in _curve(method, points, styles[method])]
-    data += _levels(section, caches, n_obs, [p.budget for points in curves.values() for p in points])
+    points = [point for found in curves.values() for point in found]
+    levels = _levels(section, caches, n_obs)
+    low, high = _frame(points, [energy for method, energy in levels.items() if method != FLOOR_METHOD])
+    data += [_level(method, energy, points, high) for method, energy in levels.items()]
     named = sum(trace.get("showlegend", True) for trace in data)
     return figure(
         data,
         380,
         legend=named,
         xaxis=axis("simulations (budget)", type="log", dtick=1, exponentformat="power"),
-        yaxis=axis(_ENERGY_TITLE, rangemode="tozero"),
+        yaxis=axis(f"{ENERGY} ({n_obs:,} spectra)", range=[low, high]),
     )
 
 
@@ -132,26 +132,33 @@ def _curve(method: str, points: Sequence[Point], style: Style) -> list[dict[str,
     return [mean, each]
 
 
-def _levels(section: Section, caches: Caches, n_obs: int, budgets: Sequence[float]) -> list[dict[str, Any]]:
-    """The prior and the limit, which no budget moves, as level lines."""
+def _levels(section: Section, caches: Caches, n_obs: int) -> dict[str, float]:
+    """Energy scores of the prior and the limit, which no budget moves."""
     found = [entry for entry in representatives(section, n_obs) if entry.is_reference]
-    styles = method_styles([entry.method for entry in found])
-    traces = []
-    for entry in found:
-        energy = at_size(entry, caches, n_obs).get("energy")
-        if energy is not None:
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines",
-                    "name": safe(entry.method),
-                    "x": [min(budgets), max(budgets)],
-                    "y": rounded([energy[0]] * 2),
-                    "line": styles[entry.method].line(),
-                    "hovertemplate": f"{safe(entry.method)}: %{{y:.4f}}<extra></extra>",
-                }
-            )
-    return traces
+    energies = {entry.method: at_size(entry, caches, n_obs).get("energy") for entry in found}
+    return {method: energy[0] for method, energy in energies.items() if energy is not None}
+
+
+def _frame(points: Sequence[Point], levels: Sequence[float]) -> tuple[float, float]:
+    """The vertical range: that of the curves and the limit; with the prior in it, curves would be level lines."""
+    ends = [point.energy + side * point.standard_error for point in points for side in (-1.0, 1.0)] + list(levels)
+    room = 0.08 * (max(ends) - min(ends))
+    return max(min(ends) - room, 0.0), max(ends) + room
+
+
+def _level(method: str, energy: float, points: Sequence[Point], top: float) -> dict[str, Any]:
+    """A level line; one above the frame says in its name where it is."""
+    budgets = [point.budget for point in points]
+    name = safe(method) + (f" ({energy:.3g}, above the frame)" if energy > top else "")
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [min(budgets), max(budgets)],
+        "y": rounded([energy] * 2),
+        "line": method_styles([method])[method].line(),
+        "hovertemplate": f"{safe(method)}: %{{y:.4f}}<extra></extra>",
+    }
 
 
 def describe_learning(section: Section, caches: Caches) -> str:
@@ -162,111 +169,5 @@ def describe_learning(section: Section, caches: Caches) -> str:
         f"{points[-1].budget:,.0f}"
         for method, points in curves.items()
     ]
-    return f"Energy score on {n_obs:,} spectra over the number of simulations: {joined(parts)}."
-
-
-def costs_and_scores(section: Section, caches: Caches, cost: str) -> tuple[int, list[Cost]]:
-    """Runs that have a cost above zero and an energy score on the spectra that all methods share, and their number."""
-    n_obs = common_size(section)
-    found: list[Cost] = []
-    if n_obs is None:
-        return 0, found
-    for entry in learners(representatives(section, n_obs)):
-        value = entry.number("cost", cost)
-        if cost == "likelihood_calls" and value is not None:
-            value /= entry.n_test
-        energy = at_size(entry, caches, n_obs).get("energy")
-        if value and value > 0.0 and energy is not None:
-            found.append(Cost(entry, value, energy[0], energy[1]))
-    return n_obs, found
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points that no other point beats or equals in both coordinates, by the first coordinate."""
-    front: list[int] = []
-    lowest = float("inf")
-    for index in sorted(range(len(points)), key=lambda i: points[i]):
-        if points[index][1] < lowest:
-            front.append(index)
-            lowest = points[index][1]
-    return front
-
-
-def draw_pareto(section: Section, caches: Caches) -> Figure | None:
-    """Energy score against each cost, with the front of the methods that none beats in both."""
-    choices = [(title, costs_and_scores(section, caches, cost)[1]) for cost, title in COSTS]
-    choices = [(title, found) for title, found in choices if len(found) > 1]
-    if not choices:
-        return None
-    named: set[str] = set()
-    data: list[dict[str, Any]] = []
-    for number, (title, found) in enumerate(choices):
-        for trace in _cost_traces(title, found):
-            data.append(trace | {"showlegend": trace["name"] not in named} | axes_of(number))
-            named.add(trace["name"])
-    axes, height = panels(
-        [title for title, _ in choices],
-        "",
-        "energy score",
-        x={"type": "log", "exponentformat": "power"},
-        y={"nticks": 5},
-        panel_px=260,
-    )
-    for number, (_, found) in enumerate(choices):
-        axes["xaxis" if number == 0 else f"xaxis{number + 1}"] |= _decades([each.cost for each in found])
-    return figure(data, height, legend=len(named), **axes)
-
-
-def _decades(values: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic range of whole decades, with at most five ticks."""
-    low, high = np.floor(np.log10(min(values)) - 0.1), np.ceil(np.log10(max(values)) + 0.1)
-    return {"range": [float(low), float(high)], "tick0": 0, "dtick": float(np.ceil((high - low) / 4))}
-
-
-def _cost_traces(title: str, found: Sequence[Cost]) -> list[dict[str, Any]]:
-    styles = method_styles([entry.method for entry, *_ in found])
-    front = pareto_front([(cost, energy) for _, cost, energy, _ in found])
-    steps = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "Pareto front",
-        "legendgroup": "Pareto front",
-        "x": rounded(found[i][1] for i in front),
-        "y": rounded(found[i][2] for i in front),
-        "line": {"color": LIGHT["ink"], "width": 1.2, "dash": "dot", "shape": "hv"},
-        "hoverinfo": "skip",
-    }
-    points = []
-    for index, (entry, cost, energy, error) in enumerate(found):
-        style, name = styles[entry.method], safe(entry.method)
-        points.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": name,
-                "legendgroup": name,
-                "x": rounded([cost]),
-                "y": rounded([energy]),
-                "error_y": {"type": "data", "array": rounded([error]), "width": 3, "thickness": 1.2},
-                "marker": {
-                    "symbol": style.marker,
-                    "size": 11,
-                    "color": style.colour,
-                    "line": {"width": 2 if index in front else 0, "color": LIGHT["ink"]},
-                },
-                "hovertemplate": f"{of_run(entry)}<br>{title} %{{x:.3g}}<br>energy score %{{y:.4f}}<extra></extra>",
-            }
-        )
-    return [steps, *points]
-
-
-def describe_pareto(section: Section, caches: Caches) -> str:
-    """The methods on the front of seconds a posterior."""
-    cost, title = COSTS[0]
-    n_obs, found = costs_and_scores(section, caches, cost)
-    front = [found[i] for i in pareto_front([(value, energy) for _, value, energy, _ in found])]
-    parts = [f"{entry.method} ({duration(value)}, {energy:.4f})" for entry, value, energy, _ in front]
-    return (
-        f"Energy score on {n_obs:,} spectra against {title}; no other method is both faster and better than: "
-        f"{joined(parts)}."
-    )
+    parts += [f"{method} {energy:.4f} at any" for method, energy in _levels(section, caches, n_obs).items()]
+    return f"Energy score on {n_obs:,} spectra over the number of simulations: {joined(parts, 20)}."

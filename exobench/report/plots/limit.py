@@ -11,10 +11,10 @@ import numpy as np
 from exobench.errors import ExobenchError
 from exobench.metrics.paired import STANDARD_ERRORS_NEEDED, paired_difference
 from exobench.report.entries import Entry
-from exobench.report.plots.heat import Map, cells, column_names
+from exobench.report.plots.heat import Map, cells
 from exobench.report.plots.layout import axes_of, axis, figure, note, rounded
 from exobench.report.plots.palette import ALARM, LIGHT, method_styles
-from exobench.report.plots.shown import learners, representatives
+from exobench.report.plots.shown import column_names, learners, representatives
 from exobench.report.plots.spec import Caches, Figure
 from exobench.report.plots.text import joined, of_run, safe
 from exobench.report.sections import Section
@@ -128,8 +128,13 @@ def learners_of(found: list[Distance]) -> list[Distance]:
 def _heat(section: Section, shown: list[Distance], names: list[str]) -> dict[str, Any]:
     values = [each.crps_excess for each in shown]
     scale = {"colorscale": ALARM, "zmin": 0.0, "zmax": _MOST_PERCENT}
-    excess = Map("", values, lambda value: signed(f"{value:+.0f}"), values, scale)
+    excess = Map("", values, _whole_percent, values, scale)
     return cells(excess, names, column_names(section)) | axes_of(1)
+
+
+def _whole_percent(value: float) -> str:
+    whole = round(value)
+    return signed(f"{whole:+,}") if whole else "0"
 
 
 def describe_limit(section: Section, caches: Caches) -> str:
@@ -138,7 +143,7 @@ def describe_limit(section: Section, caches: Caches) -> str:
     for each in learners_of(distances(section, caches)):
         tie = each.energy <= STANDARD_ERRORS_NEEDED * each.standard_error
         parts.append(
-            f"{each.entry.method} {each.energy:+.4f} ± {each.standard_error:.4f}"
+            f"{each.entry.method} {signed(f'{each.energy:+.4f}')} ± {each.standard_error:.4f}"
             f"{' (no difference beyond chance)' if tie else ''} on {each.n_obs} spectra"
         )
     return f"Energy score minus that of the exact posterior: {joined(parts)}."

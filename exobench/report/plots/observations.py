@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 MOST = 3
 """Spectra shown."""
-_VERSION = 1
+_VERSION = 2
 """Goes up when a number kept here would change."""
 _PPM = 1e6
 _TASKS, _PUBLISHED = "exobench.tasks", ("reference", "posteriors.h5")

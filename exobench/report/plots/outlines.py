@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 SHARES = (0.68, 0.95)
 _N_DRAWS, _N_CELLS = 4000, 36
 _LEAST_CELLS, _MOST_CELLS, _ROOM = 0.8, 6.0, 0.4
+_ASIDE, _MOST_PASSED = 0.004, 6
+"""A point of a contour may be left out if it lies within this share of the view from the line without it."""
 _POWER_OF_ONE, _POWER_OF_TWO = 1.0 / 5.0, 1.0 / 6.0
 """Of the number of draws in the kernel's width, in one and two dimensions (Scott 1992, Multivariate Density
 Estimation)."""
@@ -50,14 +52,17 @@ def outlines(theta: Array, log_weight: Array | None, view: Array) -> dict[str, A
         view: lower and upper ends, (2, param).
 
     Returns:
-        ``marginal``: for each parameter centres of bins and densities, the largest one; ``pairs``: by ``"i j"`` with
-        i < j, for each of `SHARES` two lists with the contours' coordinates of parameters i and j, None between pieces.
+        ``width``: of the central 68 % interval of each parameter; ``marginal``: for each parameter centres of bins and
+        densities, the largest one; ``pairs``: by ``"i j"`` with i < j, for each of `SHARES` two lists with the
+        contours' coordinates of parameters i and j, None between pieces.
     """
     chosen = spread_draws(theta[None], None if log_weight is None else log_weight[None], _N_DRAWS)[0]
     draws = theta[chosen[chosen >= 0]]
     n_param = theta.shape[1]
     edges = [np.linspace(view[0, i], view[1, i], _N_CELLS + 1) for i in range(n_param)]
+    central = np.quantile(draws, (0.16, 0.84), axis=0) if len(draws) else np.zeros((2, n_param))
     return {
+        "width": rounded(central[1] - central[0]),
         "marginal": [_marginal(draws[:, i], edges[i]) for i in range(n_param)],
         "pairs": {
             f"{i} {j}": _contours(draws[:, i], draws[:, j], edges[i], edges[j])
@@ -89,9 +94,24 @@ def _contours(x: Array, y: Array, x_edges: Array, y_edges: Array) -> list[list[l
     found = []
     for share in SHARES:
         place = int(np.searchsorted(held, share))
-        pieces = [np.asarray(piece) for piece in lines.lines(float(levels[place]))] if place < len(levels) else []
+        level = float(levels[place]) if place < len(levels) else np.inf
+        pieces = [_thinned(np.asarray(piece), x_edges, y_edges) for piece in lines.lines(level)]
         found.append([_joined([piece[:, k] for piece in pieces], e) for k, e in enumerate((x_edges, y_edges))])
     return found
+
+
+def _thinned(line: Array, x_edges: Array, y_edges: Array) -> Array:
+    """A line (point, 2) without the points that lie on the way from the last kept one to the next: a smaller page."""
+    ends = np.array([[edges[0], edges[-1]] for edges in (x_edges, y_edges)])
+    unit = (line - ends[:, 0]) / (ends[:, 1] - ends[:, 0])
+    kept = [0]
+    for place in range(1, len(unit) - 1):
+        way, step = unit[place + 1] - unit[kept[-1]], unit[place] - unit[kept[-1]]
+        length = float(np.hypot(*way))
+        aside = abs(way[0] * step[1] - way[1] * step[0]) / length if length > 0.0 else np.inf
+        if aside > _ASIDE or place - kept[-1] >= _MOST_PASSED:
+            kept.append(place)
+    return line[[*kept, len(line) - 1]]
 
 
 def _smoothing(values: Array, edges: Array, power: float) -> float:

@@ -44,6 +44,9 @@ GRID, BAND = "rgba(128,128,128,0.25)", "rgba(128,128,128,0.28)"
 CELL_INK = "#1A1A1A"
 """Numbers in the cells of heat maps, whose colours are all light enough for it, on either page."""
 
+NO_VALUE = "#DCDCDC"
+"""Cells without a number, light enough for `CELL_INK`, on either page."""
+
 DIVERGING: list[list[Any]] = [[0.0, "#E8853D"], [0.5, "#F7F7F7"], [1.0, "#56B4E9"]]
 """Orange below, white at zero, sky blue above."""
 

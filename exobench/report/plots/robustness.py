@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -101,12 +101,21 @@ def draw_robustness(section: Section, caches: Caches) -> Figure | None:
     runs = _runs(section)
     if not runs:
         return None
-    names = sorted({name for _, contents in runs for name in contents} - {_UNSHIFTED}, key=_order)
+    names, _ = _shifts(runs)
+    if not names:
+        return None
     maps = []
     for value_of, title, scale, form in _PANELS:
         values = [[value_of(contents, name) for _, contents in runs] for name in names]
         maps.append(Map(title, values, partial(_text, form), values, scale))
     return stacked(maps, [safe(name) for name in names], [safe(entry.method) for entry, _ in runs])
+
+
+def _shifts(runs: Sequence[tuple[Entry, Contents]]) -> tuple[list[str], list[str]]:
+    """Names of the shifts that some run was scored under, and of those that none was."""
+    names = sorted({name for _, contents in runs for name in contents} - {_UNSHIFTED}, key=_order)
+    known = {name for name in names if any(contents.get(name, {}).get("status") == "ok" for _, contents in runs)}
+    return [name for name in names if name in known], [name for name in names if name not in known]
 
 
 def _text(form: str, value: float) -> str:
@@ -127,5 +136,14 @@ def describe_robustness(section: Section, caches: Caches) -> str:
         known = {name: value for name, value in changes.items() if value is not None and np.isfinite(value)}
         if known:
             worst = max(known, key=lambda name: known[name])
-            parts.append(f"{entry.method} {known[worst]:+.0f} % under {worst}")
-    return f"Largest rise of the energy score under a shift: {joined(parts)}."
+            parts.append(f"{entry.method} {signed(f'{known[worst]:+.0f}')} % under {worst}{_blindest(contents)}")
+    _, without = _shifts(_runs(section))
+    beside = f"; no run was scored under {', '.join(without)}" if without else ""
+    return f"Largest rise of the energy score under a shift: {joined(parts)}{beside}."
+
+
+def _blindest(contents: Contents) -> str:
+    """The shift that a run notices least."""
+    noticed = {name: value for name in contents if (value := detection_auroc(contents, name)) is not None}
+    least = min(noticed, key=lambda name: noticed[name], default=None)
+    return "" if least is None else f", notices {least} least (AUROC {noticed[least]:.2f})"

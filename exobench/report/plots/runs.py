@@ -1,4 +1,4 @@
-"""Figures of one run: its training, its estimates, its energy scores and what its sampler says of itself."""
+"""Figures of one run: its training, its estimates and its energy scores."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import csv
 from collections.abc import Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from exobench.report.entries import Entry, ParameterNote
-from exobench.report.plots.layout import axes_of, axis, figure, note, panels, rounded
+from exobench.report.plots.layout import axes_of, axis, figure, log_ticks, note, panels, rounded
 from exobench.report.plots.palette import LIGHT, numbered_style, translucent
 from exobench.report.plots.spec import Caches, Figure
 from exobench.report.plots.summary import N_SCATTER, energy_histogram, scatter
 from exobench.report.plots.text import joined, safe, short_label, unit
-from exobench.results import DIAGNOSTICS
 
 Array = NDArray[np.float64]
 
@@ -26,22 +24,6 @@ SCALARS = "scalars.csv"
 _LOSS = "loss"
 _NO_LOSS = ("gradient_norm", "learning_rate", "samples_per_second", "skipped_steps", "pixels_outside")
 _MOST_POINTS, _MOST_CURVES = 200, 12
-_SAMPLER_WORDS = {
-    "effective_sample_size": "effective sample size",
-    "psis_k": "Pareto k of the weights (above 0.7: not trusted)",
-    "r_hat": "R-hat of the chains (1 is converged)",
-    "likelihood_calls": "likelihood calls",
-    "gradient_calls": "gradient calls",
-    "log_evidence_error": "error of the log evidence",
-    "seconds": "seconds",
-    "acceptance": "acceptance rate",
-    "efficiency": "efficiency",
-    "duplicate_share": "share of duplicate draws",
-    "distinct_draws": "distinct draws",
-    "inpainting_loss": "in-painting loss",
-    "misfit": "misfit",
-}
-_LOG_SCALE = ("effective_sample_size", "likelihood_calls", "gradient_calls", "seconds", "log_evidence_error")
 
 
 def loss_curves(entry: Entry) -> dict[str, list[tuple[float, float]]]:
@@ -220,7 +202,7 @@ def draw_energy(entry: Entry, caches: Caches) -> Figure | None:
     return figure(
         [bars],
         300,
-        xaxis=axis("energy score of a spectrum (lower is better)", type="log", nticks=6),
+        xaxis=axis("energy score of a spectrum", type="log", **log_ticks(edges[0], edges[-1])),
         yaxis=axis("spectra", rangemode="tozero"),
         shapes=[line],
         annotations=[
@@ -241,57 +223,3 @@ def describe_energy(entry: Entry, caches: Caches) -> str:
     found = energy_histogram(entry, caches)
     left_out = f"; {found['n_left_out']} spectra without one" if found["n_left_out"] else ""
     return f"Energy score of each spectrum, median {found['median']:.3g}{left_out}."
-
-
-def diagnostics(entry: Entry) -> dict[str, Array]:
-    """What the method recorded of each spectrum, by name, in the order of `_SAMPLER_WORDS`; without flags."""
-    path = entry.record.folder / DIAGNOSTICS
-    try:
-        with h5py.File(path, "r") as file:
-            arrays = {name: np.asarray(file[name][()], np.float64) for name in _SAMPLER_WORDS if name in file}
-    except OSError:
-        return {}
-    kept = {name: values[np.isfinite(values)] for name, values in arrays.items() if values.ndim == 1}
-    return {name: values for name, values in kept.items() if len(values) > 1}
-
-
-def draw_diagnostics(entry: Entry, caches: Caches) -> Figure | None:
-    """The distribution over spectra of each number, as the share of spectra below it."""
-    found = diagnostics(entry)
-    if not found:
-        return None
-    data = []
-    for number, (name, values) in enumerate(found.items()):
-        quantile = np.linspace(0.0, 1.0, min(len(values), 101))
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers" if len(values) <= 30 else "lines",
-                "x": rounded(np.quantile(values, quantile)),
-                "y": rounded(quantile),
-                "line": {"color": LIGHT["blue"], "width": 1.6},
-                "marker": {"size": 4},
-                "hovertemplate": f"{name} %{{x:.4g}}, share %{{y:.2f}}<extra></extra>",
-                **axes_of(number),
-            }
-        )
-    axes, height = panels(
-        [_SAMPLER_WORDS[name].split(" (")[0] for name in found],
-        "",
-        "share of spectra",
-        x={"nticks": 5},
-        y={"range": [0, 1.02], "tickvals": [0, 0.5, 1]},
-    )
-    for number, (name, values) in enumerate(found.items()):
-        if name in _LOG_SCALE and values.min() > 0.0 and values.max() > 3.0 * values.min():
-            axes["xaxis" if number == 0 else f"xaxis{number + 1}"] |= {"type": "log", "exponentformat": "power"}
-    return figure(data, height, **axes)
-
-
-def describe_diagnostics(entry: Entry, caches: Caches) -> str:
-    """Median and range of each number."""
-    parts = [
-        f"{_SAMPLER_WORDS[name]} median {np.median(values):.3g}, from {values.min():.3g} to {values.max():.3g}"
-        for name, values in diagnostics(entry).items()
-    ]
-    return f"What the method recorded of each spectrum: {joined(parts)}."

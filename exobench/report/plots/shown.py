@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exobench.report.entries import Entry
+from exobench.report.plots.text import short_label
 from exobench.report.sections import NESTED_SIZES, Section
+
+_LOGARITHM = "log<sub>10</sub> "
 
 
 def representatives(section: Section, at_least: int = 0) -> list[Entry]:
@@ -40,7 +43,30 @@ def common_size(section: Section) -> int | None:
 
 def own_size(entry: Entry, at_most: int) -> int:
     """The largest nested test set of a run that is no larger than another."""
-    return at_most if entry.n_test >= at_most else _nested(entry.n_test)
+    return at_most if entry.n_test > at_most else min(_nested(entry.n_test), at_most)
+
+
+def compared(section: Section) -> list[tuple[Entry, int]]:
+    """One run a method with the spectra that each is shown on: those that two share, or the fewer that a run has.
+
+    Those on most spectra come first, the prior last among them, then in the order of names.
+    """
+    n_obs = shared_size(section)
+    if n_obs is None:
+        return []
+    found = [(entry, own_size(entry, n_obs)) for entry in representatives(section)]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0].is_floor, pair[0].method))
+
+
+def row_names(rows: Sequence[tuple[Entry, int]]) -> list[str]:
+    """Names of methods as they are, with their spectra in brackets where they are fewer than others'."""
+    most = max((n_obs for _, n_obs in rows), default=0)
+    return [entry.method + (f" ({n_obs:,})" if n_obs < most else "") for entry, n_obs in rows]
+
+
+def column_names(section: Section) -> list[str]:
+    """Labels short enough for columns on a phone: without the logarithm, whose base is that of all."""
+    return [short_label(parameter).removeprefix(_LOGARITHM) for parameter in section.parameters]
 
 
 def learners(entries: Sequence[Entry]) -> list[Entry]:

@@ -27,6 +27,7 @@ class FigureSpec(Generic[Shown]):
         title: heading, since the figure itself has none.
         for_astronomer: one sentence on what it says and how to read it.
         for_ml: the same for a machine-learning reader.
+        needs: what records it takes, for the list of figures that are not there.
         draw: the figure of a section (or entry), given the caches of its entries; None where its records do not hold
             what the figure shows.
         describe: its content in words, for those who cannot see it; called with the same arguments and only where
@@ -37,5 +38,6 @@ class FigureSpec(Generic[Shown]):
     title: str
     for_astronomer: str
     for_ml: str
+    needs: str
     draw: Callable[[Shown, Caches], Figure | None]
     describe: Callable[[Shown, Caches], str]

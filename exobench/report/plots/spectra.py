@@ -24,7 +24,7 @@ Bands = dict[str, list[list[float]]]
 SHOWN_FIRST = 3
 """Methods that are shown before a name in the legend is chosen."""
 _AMORTISED = "amortised"
-_MOST_AMORTISED, _MOST_OTHERS = 6, 2
+_MOST_AMORTISED, _MOST_OTHERS = 9, 3
 
 _LOWER, _MEDIAN, _UPPER = 0, 2, 4
 _TOP_PX, _BOTTOM_PX, _GAP_PX = 190, 150, 66
@@ -50,8 +50,19 @@ def chosen(section: Section, caches: Caches) -> list[Entry]:
     ordered = by_accuracy(section, caches)
     amortised = [entry for entry in ordered if entry.get("track") == _AMORTISED][:_MOST_AMORTISED]
     others = [entry for entry in ordered if entry.get("track") != _AMORTISED][:_MOST_OTHERS]
-    first = SHOWN_FIRST - min(len(others), 1)
-    return [*amortised[:first], *others[:1], *amortised[first:], *others[1:]]
+    first = _unlike(amortised, SHOWN_FIRST - min(len(others), 1), [])
+    first += _unlike(others, SHOWN_FIRST - len(first), first)
+    return [*first, *(entry for entry in [*amortised, *others] if entry not in first)]
+
+
+def _unlike(entries: Sequence[Entry], n: int, beside: Sequence[Entry]) -> list[Entry]:
+    """The first n runs whose colours differ from each other's and from those of others; the next best if need be."""
+    styles = method_styles([entry.method for entry in (*entries, *beside)])
+    found: list[Entry] = []
+    for entry in entries:
+        if styles[entry.method].colour not in {styles[each.method].colour for each in (*found, *beside)}:
+            found.append(entry)
+    return [*found, *(entry for entry in entries if entry not in found)][:n]
 
 
 def _runs(section: Section, caches: Caches, shown: Observations) -> list[tuple[Entry, Bands]]:
@@ -154,43 +165,52 @@ def _bottom(shown: Observations, name: str, runs: Sequence[tuple[Entry, Bands]],
     depth = shown.spectrum(name)["depth_ppm"]
     if depth is not None:
         reference = Style(LIGHT["ink"], "solid", "circle")
-        filled = _band(wavelength, depth, base, reference, number)
-        filled |= {"fillcolor": translucent(LIGHT["ink"], 0.35), "line": {"width": 0, "color": LIGHT["ink"]}}
-        traces.append(filled | {"legendgroup": "reference", "name": "reference", "showlegend": False})
+        grey = {"line": {"width": 0, "color": LIGHT["ink"]}, "legendgroup": "reference", "name": "reference"}
+        lower, upper = _band(wavelength, depth, base, reference, number)
+        traces += [lower | grey, upper | grey | {"fillcolor": translucent(LIGHT["ink"], 0.35)}]
     styles = method_styles([entry.method for entry, _ in runs])
     for place, (entry, found) in enumerate(runs):
         if name in found:
             band = _band(wavelength, found[name], base, styles[entry.method], number)
-            band |= {"name": safe(entry.method), "legendgroup": safe(entry.method), "showlegend": number == 1}
-            traces.append(band | {"visible": True if place < SHOWN_FIRST else "legendonly"})
+            named = {"name": safe(entry.method), "legendgroup": safe(entry.method)}
+            visible = {"visible": True if place < SHOWN_FIRST else "legendonly"}
+            traces += [band[0] | named | visible, band[1] | named | visible | {"showlegend": number == 1}]
     return traces
 
 
-def _band(wavelength: list[Any], depth: list[list[float]], base: Array, style: Style, number: int) -> dict[str, Any]:
-    """The outline of the 95 % band beside the base."""
-    lower, upper = (np.array(depth[k]) - base for k in (_LOWER, _UPPER))
-    return {
+def _band(
+    wavelength: list[Any], depth: list[list[float]], base: Array, style: Style, number: int
+) -> list[dict[str, Any]]:
+    """The lower edge of the 95 % band beside the base, and the upper one, filled down to it."""
+    lower, upper = ((np.array(depth[k]) - base).round(1).tolist() for k in (_LOWER, _UPPER))
+    edge = {
         "type": "scatter",
         "mode": "lines",
-        "x": [*wavelength, *wavelength[::-1]],
-        "y": np.round([*upper, *lower[::-1]], 1).tolist(),
-        "fill": "toself",
-        "fillcolor": translucent(style.colour, 0.15),
+        "x": wavelength,
         "line": style.line(1.2),
         "hoverinfo": "name",
+        "showlegend": False,
         **axes_of(number),
     }
+    fill = {"fill": "tonexty", "fillcolor": translucent(style.colour, 0.15)}
+    return [edge | {"y": lower}, edge | {"y": upper} | fill]
 
 
 def _half_height(shown: Observations, name: str, runs: Sequence[tuple[Entry, Bands]]) -> float:
-    """Half the frame of differences: holds the bands shown first, up to a few sigma of the noise."""
+    """Half the frame of differences: holds the reference's band and the middle one of those shown first.
+
+    A frame for the widest would make lines of the others; no frame is larger than a few sigma of the noise.
+    """
     base = np.array(base_ppm(shown, name, runs))
-    depths = [found[name] for _, found in runs[:SHOWN_FIRST] if name in found]
     reference = shown.spectrum(name)["depth_ppm"]
-    depths += [reference] if reference is not None else []
-    widest = max(float(np.max(np.abs(np.array(depth[k]) - base))) for depth in depths for k in (_LOWER, _UPPER))
+    widest = [_widest(found[name], base) for _, found in runs[:SHOWN_FIRST] if name in found]
+    usual = max(float(np.median(widest)) if widest else 0.0, _widest(reference, base) if reference is not None else 0.0)
     sigma = [value for value in shown.spectrum(name)["sigma_ppm"] if value is not None]
-    return 1.15 * max(min(widest, _MOST_SIGMA * float(np.median(sigma))), 0.1)
+    return 1.15 * max(min(usual, _MOST_SIGMA * float(np.median(sigma))), 0.1)
+
+
+def _widest(depth: list[list[float]], base: Array) -> float:
+    return max(float(np.max(np.abs(np.array(depth[k]) - base))) for k in (_LOWER, _UPPER))
 
 
 def describe_spectra(section: Section, caches: Caches) -> str:
@@ -210,5 +230,13 @@ def describe_spectra(section: Section, caches: Caches) -> str:
     noise = np.median([v for v in shown.spectrum(shown.names[0])["sigma_ppm"] if v is not None])
     return (
         f"Spectra {', '.join(shown.names)} with noise of {noise:.0f} ppm; root mean square over wavelengths of what "
-        f"each method's median spectrum differs from the reference's, in the worst of them: {joined(parts)}."
+        f"each method's median spectrum differs from the reference's, in the worst of them: {joined(parts)}"
+        f"{_left_out(section, caches, runs)}."
     )
+
+
+def _left_out(section: Section, caches: Caches, runs: Sequence[tuple[Entry, Bands]]) -> str:
+    """The methods without a band."""
+    shown = {entry.anchor for entry, _ in runs}
+    names = [entry.method for entry in chosen(section, caches) if entry.anchor not in shown]
+    return f"; no draws of these spectra were kept by {', '.join(names)}" if names else ""

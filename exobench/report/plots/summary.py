@@ -26,10 +26,10 @@ FEWEST = 10
 N_SCATTER = 120
 """Spectra in a plot of estimate over truth: the first ones, so that every method shows the same."""
 
-_VERSION = 1
+_VERSION = 2
 """Goes up when a number kept here would change."""
 _JOINT, _OPTIONAL = ("energy_score", "tarp_rank"), ("tarp_rank",)
-_MOST_BINS, _ENERGY_BINS = 20, 30
+_MOST_BINS, _MOST_ENERGY_BINS = 20, 30
 
 
 def at_size(entry: Entry, caches: Caches, n_obs: int) -> dict[str, Any]:
@@ -132,6 +132,11 @@ def rank_bins(n_obs: int) -> int:
     return int(np.clip(n_obs // 5, 2, _MOST_BINS))
 
 
+def energy_bins(n_obs: int) -> int:
+    """Bins of a histogram of energy scores: growing with the cube root of the spectra, thirty at most."""
+    return int(np.clip(round(3.0 * n_obs ** (1.0 / 3.0)), 2, _MOST_ENERGY_BINS))
+
+
 def _energy_histogram(energy: Array) -> dict[str, Any]:
     """Counts in bins of equal width in the logarithm; ``n_left_out`` spectra have no positive score."""
     good = energy[np.isfinite(energy) & (energy > 0.0)]
@@ -140,7 +145,7 @@ def _energy_histogram(energy: Array) -> dict[str, Any]:
         return {"edges": [], "counts": [], "median": None, "n_left_out": left_out}
     # A few spectra far below all others would squeeze the rest.
     low, high = np.quantile(good, 0.002), good.max()
-    edges = np.geomspace(min(low, 0.99 * high), high * (1.0 + 1e-9), _ENERGY_BINS + 1)
+    edges = np.geomspace(min(low, 0.99 * high), high * (1.0 + 1e-9), energy_bins(len(good)) + 1)
     counts, _ = np.histogram(np.maximum(good, edges[0]), edges)
     return {
         "edges": rounded(edges),

@@ -9,7 +9,15 @@ from functools import cache
 from exobench.report.entries import Entry, ParameterNote
 from exobench.report.wording import count
 
+_GREEK = dict(
+    zip(
+        ["alpha", "beta", "gamma", "delta", "kappa", "lambda", "rho", "sigma", "tau", "theta"],
+        "αβγδκλρστθ",
+        strict=True,
+    )
+)
 _COMMANDS = {r"\log": "log", r"\ ": " ", r"\,": " ", r"\rm": "", r"\mathrm": "", r"\mu": "µ", r"\odot": "☉"}
+_COMMANDS |= {rf"\{name}": letter for name, letter in _GREEK.items()}
 _UNITS = {"M_Jup": "M<sub>Jup</sub>", "R_Jup": "R<sub>Jup</sub>", "um": "µm"}
 
 
@@ -33,6 +41,7 @@ def label(parameter: ParameterNote) -> str:
         inner = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", inner)
         inner = re.sub(r"_(\w)", r"<sub>\1</sub>", inner)
         inner = re.sub(r"(?<![_^])\{([^{}]*)\}", r"\1", inner)
+    inner = re.sub(r"\[\s+", "[", inner)
     inner = re.sub(r"<(su[bp])>\s+", r"<\1>", re.sub(r"\s+", " ", inner)).strip()
     return safe(parameter.name) if re.search(r"[\\{}^]", inner) else inner
 

@@ -20,7 +20,9 @@ def write_table(frame: pd.DataFrame, folder: Path, name: str) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     typed = frame.copy()
-    for column in typed.select_dtypes(include="object"):
+    for column in typed.columns:
+        if pd.api.types.is_numeric_dtype(typed[column]):
+            continue
         known = typed[column].dropna()
         typed[column] = (
             pd.to_numeric(typed[column])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -81,47 +82,6 @@ LEADERBOARD = (
     ),
 )
 
-ACCURACY = (
-    Term(
-        "skill",
-        "1 is a perfect estimate, 0 no better than always answering with the average planet.",
-        "1 - mse of the posterior median over the variance of the truths; negative is worse than a constant.",
-    ),
-    Term(
-        "hit_rate_10, _5, _2, _1",
-        "Share of planets whose estimate lies within that percentage of the parameter's whole range from the truth.",
-        "Share of spectra with |median - truth| within 10, 5, 2 or 1 % of the prior's range; it sees no error bars.",
-    ),
-)
-
-TOGETHER_TERMS = (
-    Term(
-        "sbc_pairs_p",
-        "Whether correlations between parameters are right; values below 0.01 are a warning.",
-        "p-value of uniform SBC ranks of pairwise products of centred parameters, smallest after Holm's correction.",
-    ),
-    Term(
-        "tarp_p",
-        "Whether regions of all parameters at once hold the truth as often as they should.",
-        "p-value of uniform TARP ranks, with reference points that depend on the spectrum.",
-    ),
-    Term(
-        "sbc_log_likelihood_p, sbc_log_prob_p",
-        "Whether the true planet fits its spectrum as well as the answers do.",
-        "p-values of the truth's rank among the draws by log-likelihood and by log q, where each exists.",
-    ),
-    Term(
-        "hpd_coverage_68, _95",
-        "How often the truth lies in the most probable region of that size; 0.68 and 0.95 are right.",
-        "Expected coverage of highest-posterior-density regions of the joint density.",
-    ),
-    Term(
-        "predictive_misfit_share",
-        "Share of spectra that the answers cannot reproduce within their noise.",
-        "Share of posterior-predictive p-values below 0.01; about 0.01 for an exact posterior.",
-    ),
-)
-
 SHIFTED = (
     Term(
         "Change",
@@ -134,3 +94,74 @@ SHIFTED = (
         "Area under the ROC curve of the method's own surprise, shifted against unshifted spectra.",
     ),
 )
+
+OVERVIEW = tuple(term for term in LEADERBOARD if term.name in ("#", "Rank", "Energy score", "Calibration"))
+"""What the tables of the first page need; the first one tells of ceiling and floor."""
+
+REGIONS = (
+    Term(
+        "Region",
+        "A part of the test planets: a fifth by the true value of a parameter, a noise level, or those whose spectrum "
+        "shows a gas beyond doubt.",
+        "Spectra by quintile of theta_true, by noise level, or by an exact log Bayes factor above 3 for the gas.",
+    ),
+)
+
+PARAMETERS = {
+    "log10_": Term(
+        "log10_…",
+        "Abundance of a gas: the power of ten of its share of all molecules (volume mixing ratio), so -4 is one in "
+        "10,000.",
+        "Base-ten logarithm of a mole fraction, uniform over its range in the prior.",
+    ),
+    "mass_mjup": Term(
+        "mass_mjup",
+        "Mass of the planet in masses of Jupiter.",
+        "Enters through gravity: a heavier planet has weaker features.",
+    ),
+    "radius_rjup": Term(
+        "radius_rjup",
+        "Radius of the planet, at the highest pressure of the model, in radii of Jupiter.",
+        "Sets the level of the whole spectrum and, through gravity, the size of its features.",
+    ),
+    "temperature_k": Term(
+        "temperature_k",
+        "Temperature of the atmosphere, the same at all heights, in kelvin.",
+        "Sets the size of the features together with gravity, and changes the absorption itself.",
+    ),
+}
+"""By how the name of a parameter begins."""
+
+DEFINITION = (
+    Term(
+        "task id",
+        "Spectra of tasks with different ids cannot be compared, however alike their names.",
+        "Hash of prior, simulator, opacities, wavelength grid, noise model and test set.",
+    ),
+    Term(
+        "kind, flavour",
+        "Which physical model makes the spectra, and whose constants and conventions it follows.",
+        "The simulator and its variant.",
+    ),
+    Term(
+        "opacity source, k table overlap",
+        "Where the absorption of the gases comes from, and how overlapping gases are combined.",
+        "Tables inside the simulator.",
+    ),
+    Term(
+        "noise, noise ppm, floor ppm, level ppm",
+        "Size of the error bars of the observed spectra, in millionths of the star's light.",
+        "Model and standard deviation of the Gaussian noise of each bin; it may differ between spectra and bins.",
+    ),
+    Term(
+        "n",
+        "Number of test planets that a number rests on.",
+        "Leading spectra of one fixed, nested test set.",
+    ),
+)
+
+
+def parameter_terms(names: Iterable[str]) -> list[Term]:
+    """Explanations of the parameters among these names, each once."""
+    known = [(name, start) for name in names for start in PARAMETERS if name.startswith(start)]
+    return [PARAMETERS[start] for start in dict.fromkeys(start for _, start in known)]

@@ -16,10 +16,11 @@ from exobench.metrics.catalogue import METRICS
 from exobench.metrics.score import METRICS_VERSION
 from exobench.report.cache import ASSETS, TABLES
 from exobench.report.plots import DARK, LIGHT
+from exobench.report.plots.text import short_label
 from exobench.report.scores import HEAT, TOGETHER
 from exobench.report.site import glossary
 from exobench.report.site.drawn import safe_json
-from exobench.report.tables import doc
+from exobench.report.site.plain_words import metric_term
 from exobench.report.wording import count, duration, gibibytes, leaves, plain
 from exobench.results import RECORD
 
@@ -45,11 +46,12 @@ def environment() -> Environment:
         "count": count,
         "duration": duration,
         "gibibytes": gibibytes,
+        "symbol": lambda parameter: Markup(short_label(parameter)),
     }
     made.filters.update(filters)
     made.globals.update(
         glossary=glossary,
-        metric_doc=doc,
+        metric_terms=lambda names: [term for term in map(metric_term, names) if term],
         metrics=METRICS,
         metrics_version=METRICS_VERSION,
         version=exobench.__version__,

@@ -115,7 +115,12 @@
     link.addEventListener("click", () => {
       link.href = URL.createObjectURL(new Blob(["\ufeff", csv(table)], { type: "text/csv" }));
     });
-    table.closest(".scroll").after(make("p", { className: "files" }, "Download this table: ", link));
+    const box = table.closest(".scroll"), next = box.nextElementSibling;
+    /* One line for all files: this table's, then those of all runs, where the page has any. */
+    if (next?.classList.contains("files")) {
+      next.firstChild.textContent = next.firstChild.textContent.replace("Download of", "; of");
+      next.prepend("Download this table: ", link);
+    } else box.after(make("p", { className: "files" }, "Download this table: ", link));
   };
 
   /* Figures: plotly is loaded when the first one comes into view */

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from exobench.report.artwork import Artwork
+from exobench.report.artwork import Artwork, artwork
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry
 from exobench.report.regions import RegionSheet, region_sheet
@@ -50,13 +50,23 @@ class RunLine:
 
 @dataclass(frozen=True)
 class TaskView:
-    """The page of one task."""
+    """The page of one task.
+
+    Attributes:
+        section: its records.
+        boards: its leaderboards, the main one first.
+        runs: its runs with scores.
+        drawing: its figures.
+        shifts: rows of the table of shifts.
+        with_pictures: runs whose methods brought pictures of their own.
+    """
 
     section: Section
     boards: Sequence[Leaderboard]
     runs: Sequence[RunLine]
     drawing: Drawing
     shifts: Sequence[Mapping[str, object]]
+    with_pictures: Sequence[Entry]
 
     @property
     def budgets(self) -> list[int]:
@@ -101,4 +111,5 @@ def task_view(
     for entry in section.scored:
         sheet = region_sheet(entry, caches[entry.anchor])
         lines.append(RunLine(entry, apart[entry.anchor], sheet.worst if sheet else ""))
-    return TaskView(section, leaderboards(section, caches), lines, drawing, shifts)
+    pictures = [entry for entry in section.scored if artwork(entry, caches[entry.anchor])["own"]]
+    return TaskView(section, leaderboards(section, caches), lines, drawing, shifts, pictures)
