@@ -109,7 +109,7 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         "nothing is left to gain.",
         for_ml="Paired difference of the energy score to draws of the exact posterior with its standard error, and the "
         "excess CRPS of each marginal in per cent; the spectra that both have are in brackets.",
-        needs="the record of the exact posterior (python -m exobench.reference) beside a method",
+        needs="the record of the exact posterior (python -m exobench.reference exact task=NAME) beside a method",
         draw=limit.draw_limit,
         describe=limit.describe_limit,
     ),
@@ -120,7 +120,7 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         "clouds, an unknown gas): how much accuracy it loses, and whether it notices.",
         for_ml="Relative change of the energy score, worst marginal error of 68 % coverage and the AUROC of the "
         "method's own surprise for each distribution shift, paired by spectrum with the unshifted test set.",
-        needs="a run with a shift that could be scored (python -m exobench.shifts)",
+        needs="a run with a shift that could be scored (python -m exobench.shifts RUN)",
         draw=robustness.draw_robustness,
         describe=robustness.describe_robustness,
     ),
@@ -130,7 +130,7 @@ TASK_FIGURES: tuple[FigureSpec[Section], ...] = (
         for_astronomer="Observed spectra, and below each how far the spectra that a method's answers predict lie from "
         "those of the reference: a band much wider than the grey one knows less than the data allow.",
         for_ml="Posterior-predictive 95 % bands of the noise-free depth (200 draws) beside the median of the reference "
-        "posterior; names in the legend switch methods on and off.",
+        "posterior; lines between bins guide the eye, and names in the legend switch methods on and off.",
         needs="a run whose draws were kept, or that stored predicted spectra",
         draw=spectra.draw_spectra,
         describe=spectra.describe_spectra,

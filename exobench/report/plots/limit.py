@@ -75,12 +75,35 @@ def draw_limit(section: Section, caches: Caches) -> Figure | None:
     shown = learners_of(found)
     if not shown:
         return None
-    styles = method_styles([each.entry.method for each in shown])
     names = [f"{safe(each.entry.method)} ({each.n_obs:,})" for each in shown]
     body = _ROW_PX * len(shown)
     height = 2 * body + 110
     split = body / (height - 30)
-    points = [
+    rows: dict[str, Any] = {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": names[::-1],
+        "tickfont": {"size": 11},
+    }
+    line = {"type": "line", "xref": "x", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
+    line["line"] = {"color": LIGHT["ink"], "width": 1.2}
+    return figure(
+        [*_points(shown, names), _heat(section, shown, names)],
+        height,
+        xaxis=axis("energy score minus that of the exact posterior", anchor="y"),
+        yaxis=axis(anchor="x", domain=[1.0 - split, 1.0], range=[-0.6, len(shown) - 0.4], **rows),
+        xaxis2=axis(anchor="y2", showgrid=False, fixedrange=True, tickfont={"size": 11}),
+        yaxis2=axis(anchor="x2", domain=[0.0, split], showgrid=False, fixedrange=True, **rows),
+        shapes=[line],
+        annotations=[
+            note("CRPS above that of the exact posterior, %", x=0, y=split, xanchor="left", yanchor="bottom", size=13)
+        ],
+    )
+
+
+def _points(shown: list[Distance], names: list[str]) -> list[dict[str, Any]]:
+    styles = method_styles([each.entry.method for each in shown])
+    return [
         {
             "type": "scatter",
             "mode": "markers",
@@ -97,26 +120,6 @@ def draw_limit(section: Section, caches: Caches) -> Figure | None:
         }
         for each, name in zip(shown, names, strict=True)
     ]
-    rows: dict[str, Any] = {
-        "type": "category",
-        "categoryorder": "array",
-        "categoryarray": names[::-1],
-        "tickfont": {"size": 11},
-    }
-    line = {"type": "line", "xref": "x", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
-    line["line"] = {"color": LIGHT["ink"], "width": 1.2}
-    return figure(
-        [*points, _heat(section, shown, names)],
-        height,
-        xaxis=axis("energy score minus that of the exact posterior", anchor="y"),
-        yaxis=axis(anchor="x", domain=[1.0 - split, 1.0], range=[-0.6, len(shown) - 0.4], **rows),
-        xaxis2=axis(anchor="y2", showgrid=False, fixedrange=True, tickfont={"size": 11}),
-        yaxis2=axis(anchor="x2", domain=[0.0, split], showgrid=False, fixedrange=True, **rows),
-        shapes=[line],
-        annotations=[
-            note("CRPS above that of the exact posterior, %", x=0, y=split, xanchor="left", yanchor="bottom", size=13)
-        ],
-    )
 
 
 def learners_of(found: list[Distance]) -> list[Distance]:

@@ -28,8 +28,8 @@ _MOST_AMORTISED, _MOST_OTHERS = 9, 3
 
 _LOWER, _MEDIAN, _UPPER = 0, 2, 4
 _TOP_PX, _BOTTOM_PX, _GAP_PX = 190, 150, 66
-_MANY_BINS = 10.0
-_MOST_SIGMA = 10.0
+_WIDE, _FEW_BINS = 10.0, 60
+_MOST_SIGMA, _FAR_WIDER = 10.0, 4.0
 
 
 def by_accuracy(section: Section, caches: Caches) -> list[Entry]:
@@ -95,7 +95,7 @@ def draw_spectra(section: Section, caches: Caches) -> Figure | None:
 def _axes(shown: Observations, place: int, cuts: tuple[float, float, float], half_ppm: float) -> dict[str, Any]:
     wavelength = shown.content["wavelength_um"]
     scale: dict[str, Any] = {"nticks": 6}
-    if wavelength[-1] > _MANY_BINS * wavelength[0]:
+    if wavelength[-1] > _WIDE * wavelength[0]:
         ticks = [tick for tick in (0.3, 0.5, 1, 2, 5, 10, 20, 50) if wavelength[0] * 0.99 <= tick <= wavelength[-1]]
         scale = {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
     upper, lower = (f"{2 * place + k}" if 2 * place + k > 1 else "" for k in (1, 2))
@@ -146,7 +146,8 @@ def _top(shown: Observations, name: str, runs: Sequence[tuple[Entry, Bands]], nu
     }
     line = {
         "type": "scatter",
-        "mode": "lines",
+        "mode": _mode(shown.content["wavelength_um"]),
+        "marker": {"size": 4},
         "name": "reference" if shown.reference == "reference" else "stand-in for a reference",
         "legendgroup": "reference",
         "showlegend": number == 0,
@@ -165,7 +166,12 @@ def _bottom(shown: Observations, name: str, runs: Sequence[tuple[Entry, Bands]],
     depth = shown.spectrum(name)["depth_ppm"]
     if depth is not None:
         reference = Style(LIGHT["ink"], "solid", "circle")
-        grey = {"line": {"width": 0, "color": LIGHT["ink"]}, "legendgroup": "reference", "name": "reference"}
+        grey = {
+            "mode": "lines",
+            "line": {"width": 0, "color": LIGHT["ink"]},
+            "legendgroup": "reference",
+            "name": "reference",
+        }
         lower, upper = _band(wavelength, depth, base, reference, number)
         traces += [lower | grey, upper | grey | {"fillcolor": translucent(LIGHT["ink"], 0.35)}]
     styles = method_styles([entry.method for entry, _ in runs])
@@ -185,7 +191,8 @@ def _band(
     lower, upper = ((np.array(depth[k]) - base).round(1).tolist() for k in (_LOWER, _UPPER))
     edge = {
         "type": "scatter",
-        "mode": "lines",
+        "mode": _mode(wavelength),
+        "marker": {"size": 3},
         "x": wavelength,
         "line": style.line(1.2),
         "hoverinfo": "name",
@@ -196,15 +203,21 @@ def _band(
     return [edge | {"y": lower}, edge | {"y": upper} | fill]
 
 
-def _half_height(shown: Observations, name: str, runs: Sequence[tuple[Entry, Bands]]) -> float:
-    """Half the frame of differences: holds the reference's band and the middle one of those shown first.
+def _mode(wavelength: Sequence[Any]) -> str:
+    """Markers where bins are few: a line across a wide gap is then seen to be no measurement."""
+    return "lines+markers" if len(wavelength) < _FEW_BINS else "lines"
 
-    A frame for the widest would make lines of the others; no frame is larger than a few sigma of the noise.
+
+def _half_height(shown: Observations, name: str, runs: Sequence[tuple[Entry, Bands]]) -> float:
+    """Half the frame of differences: holds the reference's band and those shown first, but for far wider ones.
+
+    A frame for the widest could make lines of the others; no frame is larger than a few sigma of the noise.
     """
     base = np.array(base_ppm(shown, name, runs))
     reference = shown.spectrum(name)["depth_ppm"]
     widest = [_widest(found[name], base) for _, found in runs[:SHOWN_FIRST] if name in found]
-    usual = max(float(np.median(widest)) if widest else 0.0, _widest(reference, base) if reference is not None else 0.0)
+    widest += [] if reference is None else [_widest(reference, base)]
+    usual = max((width for width in widest if width <= _FAR_WIDER * float(np.median(widest))), default=0.0)
     sigma = [value for value in shown.spectrum(name)["sigma_ppm"] if value is not None]
     return 1.15 * max(min(usual, _MOST_SIGMA * float(np.median(sigma))), 0.1)
 

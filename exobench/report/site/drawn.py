@@ -14,6 +14,7 @@ from exobench.report.plots import Caches, FigureSpec
 from exobench.report.wording import BROKEN
 
 _FILE = "figures.json"
+_MANY_PANELS = 10
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -43,6 +44,11 @@ class Drawn:
     def markup(self) -> Markup:
         """The JSON, safe inside a script element whatever the names in it are."""
         return Markup(self.figure)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether its cells or panels are too many for the width of a phone, where it then scrolls sideways."""
+        return '"heatmap"' in self.figure or f'"xaxis{_MANY_PANELS}"' in self.figure
 
 
 @dataclass(frozen=True)

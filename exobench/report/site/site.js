@@ -22,7 +22,7 @@
   const setUpTheme = () => {
     const button = document.getElementById("theme-switch");
     const show = () => { button.textContent = root.dataset.theme === "dark" ? "Light theme" : "Dark theme"; };
-    const change = (theme) => { root.dataset.theme = theme; show(); drawnFigures.forEach(draw); };
+    const change = (theme) => { root.dataset.theme = theme; show(); drawnFigures.forEach((figure) => draw(figure)); };
     button.hidden = false;
     show();
     button.addEventListener("click", () => {
@@ -143,20 +143,19 @@
     }
     return JSON.parse(text);
   };
-  const themed = (figure, theme) => {
+  const themed = (figure, theme, ink) => {
     const { data, layout } = read(figure, theme);
     const style = getComputedStyle(root);
-    layout.font = { ...layout.font, color: style.getPropertyValue("--ink").trim(), family: getComputedStyle(document.body).fontFamily };
+    layout.font = { ...layout.font, color: ink ?? style.getPropertyValue("--ink").trim(), family: getComputedStyle(document.body).fontFamily };
     layout.hoverlabel = { bgcolor: style.getPropertyValue("--panel").trim(), font: { color: layout.font.color } };
     return { data, layout };
   };
-  const draw = async (figure) => {
+  const draw = async (figure, theme = root.dataset.theme, ink = null) => {
     const canvas = figure.querySelector(".canvas");
     drawnFigures.add(figure);
     try {
       const library = await plotly();
-      const { data, layout } = themed(figure, root.dataset.theme);
-      canvas.querySelector(".no-script")?.remove();
+      const { data, layout } = themed(figure, theme, ink);
       await library.react(canvas, data, layout, { displayModeBar: false, responsive: true });
       figure.dataset.drawn = "true";
     } catch (error) {
@@ -187,7 +186,10 @@
       figure.querySelector(".save-svg").addEventListener("click", () => save(figure, "svg"));
       figure.querySelector(".save-png").addEventListener("click", () => save(figure, "png"));
     });
-    window.addEventListener("beforeprint", () => figures.filter((f) => !drawnFigures.has(f)).forEach(draw));
+    /* Paper is white and shows every figure; what is drawn at once needs the library, so it is fetched before. */
+    if (figures.length) (window.requestIdleCallback ?? setTimeout)(() => plotly().catch(() => {}));
+    window.addEventListener("beforeprint", () => figures.forEach((figure) => draw(figure, "light", "#000000")));
+    window.addEventListener("afterprint", () => figures.forEach((figure) => draw(figure)));
   };
 
   document.addEventListener("DOMContentLoaded", () => {
