@@ -41,8 +41,8 @@ disagree, and writes one small file into the task's folder. What still disagrees
 stage leaves files below paths.runs: the same command goes on from there, and finished runs are used.
 
 settings, with their defaults:
-  sampler=nested       whose draws are published: a method, or the folder of a finished run
-  check=importance     of another kind: a method, or the folder of a finished run
+  sampler=importance   whose draws are published: a method, or the folder of a finished run
+  check=smc            of another kind: a method, or the folder of a finished run
   n_obs=25             test spectra, from the first one on
   n_draws=5000         draws of a spectrum by each sampler
   n_stored=4000        of them in the file
@@ -52,15 +52,15 @@ settings, with their defaults:
   workers=1            processes of reruns and comparisons
   out=                 the file; default: in the task's folder
 
-  sampler.KEY=VALUE    any setting of the sampler's run, such as sampler.method.n_live=1000
+  sampler.KEY=VALUE    any setting of the sampler's run, such as sampler.method.n_proposal=200000
   check.KEY=VALUE      of the check's, such as check.limits.seconds=1700
-  rerun.KEY=VALUE      of the sampler's reruns, beside the factor, such as rerun.method.n_networks=4
+  rerun.KEY=VALUE      of the sampler's reruns, beside the factor, such as rerun.method.components=32
   KEY=VALUE            of all, such as paths.runs=..., task.noise_ppm=50 or opacities.path=...
 """
 
 DEFAULTS = {
-    "sampler": "nested",
-    "check": "importance",
+    "sampler": "importance",
+    "check": "smc",
     "n_obs": "25",
     "n_draws": "5000",
     "n_stored": "4000",
