@@ -19,7 +19,7 @@ from exobench.report.artwork import artwork
 from exobench.report.cache import ASSETS, PAGE_VERSION, PAGES, TABLES, Cache, remove_stale, write_text
 from exobench.report.entries import Entry, Problem, read_entries, unfinished
 from exobench.report.plots import RUN_FIGURES, TASK_FIGURES
-from exobench.report.regions import region_sheet
+from exobench.report.regions import region_rows, region_sheet
 from exobench.report.scores import evidence, truths
 from exobench.report.searches import Searches, write_searches
 from exobench.report.sections import NESTED_SIZES, Section, sections, settings_apart
@@ -99,7 +99,7 @@ def _prepare(site: Site, entry: Entry) -> bool:
             evidence(entry, own, next((n for n in NESTED_SIZES if n <= entry.n_test), entry.n_test))
             for n_obs in (n for n in NESTED_SIZES if n <= entry.n_test and entry.is_current):
                 truths(entry, own, n_obs)
-            region_sheet(entry, own)
+            region_rows(entry, own)
             drawing(RUN_FIGURES, entry, {entry.anchor: own}, own)
     except BROKEN as error:
         site.problems.append(Problem(entry.relative, _one_line(error, entry)))

@@ -183,6 +183,18 @@ def test_no_page_is_wider_than_the_window(page, site, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, path
 
 
+def test_paper_shows_every_figure_in_black_on_white(page, site):
+    page.emulate_media(color_scheme="dark")
+    task_page(page, site, "linear_gaussian")
+    page.wait_for_function("window.Plotly !== undefined")
+    ink = "getComputedStyle(document.querySelector('figure.plot .main-svg .xtick text')).fill"
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("figure.plot .canvas .main-svg").count() >= page.locator("figure.plot").count() > 3
+    assert page.evaluate(ink) == "rgb(0, 0, 0)"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"{ink} !== 'rgb(0, 0, 0)'")
+
+
 def kinds(site: Path) -> list[Path]:
     """One page of each kind: overview, tasks, and of runs those that scored, did not, or are odd."""
     titles = {path: path.read_text(encoding="utf-8").split("<title>")[1] for path in (site / "runs").glob("*.html")}

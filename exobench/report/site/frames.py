@@ -61,11 +61,16 @@ def all_scores_frame(section: Section) -> pd.DataFrame:
 
 def regions_frame(section: Section, caches: Mapping[str, Cache]) -> pd.DataFrame:
     """Scores by region of all runs that have them."""
-    rows: list[dict[str, Any]] = []
+    columns: dict[str, list[Any]] = {key: [] for key in (*_NAME, *_REGION)}
     for entry in section.scored:
-        for group, label, score in region_rows(entry, caches[entry.anchor]):
-            rows.append({**_name(entry), "group": group, "region": label, **score.to_dict()})
-    return pd.DataFrame(rows, columns=[*_NAME, *_REGION])
+        own = region_rows(entry, caches[entry.anchor])
+        for key, value in _name(entry).items():
+            columns[key] += [value] * len(own)
+        columns["group"] += [group for group, _, _ in own]
+        columns["region"] += [label for _, label, _ in own]
+        for key in _SCORE:
+            columns[key] += [getattr(score, key) for _, _, score in own]
+    return pd.DataFrame(columns)
 
 
 def shifts_frame(entries: Sequence[Entry]) -> pd.DataFrame:
