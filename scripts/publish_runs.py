@@ -1,6 +1,7 @@
 """Copies finished records in a size that a repository can hold: ``python scripts/publish_runs.py RUNS FOLDER``.
 
-Kept are the record, its curves and its arrays for each spectrum, rounded to a part in 8,000; fits and draws are not.
+Kept are the record, its curves and its arrays for each spectrum, rounded to a part in 8,000 where no more is needed;
+fits and draws are not.
 `python -m exobench.report paths.runs=FOLDER` builds the same pages from the copy.
 """
 
@@ -20,6 +21,8 @@ AS_THEY_ARE = (RECORD, "scalars.csv")
 ROUNDED = (SCORES, PREDICTIVE, "limit.h5", "diagnostics.h5")
 
 
+EXACT = ("theta_true", "wavelength_um", "log_evidence", "log_evidence_error", "nltp", "log_likelihood")
+"""Arrays that name the spectra, or of which differences count."""
 KEPT_BITS = 12
 """Of the 23 binary digits behind the point of a float32; the rest is noise that does not compress."""
 
@@ -39,7 +42,7 @@ def rounded_copy(source: Path, target: Path) -> None:
         new.attrs.update(old.attrs)
         for name, data in old.items():
             values = np.asarray(data[()])
-            if values.dtype.kind == "f" and name != "wavelength_um":
+            if values.dtype.kind == "f" and name not in EXACT:
                 values = rounded(values)
             packed = (
                 {"compression": "gzip", "compression_opts": 9, "shuffle": True, "chunks": values.shape}

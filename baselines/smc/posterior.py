@@ -95,7 +95,7 @@ class SMCPosterior(AbstractPosterior):
         self.n_parameters_trained = self.inner.posterior.n_parameters_trained
 
     def sample(self, x: Array, sigma: Array, n_draws: int, *, rng: np.random.Generator) -> PosteriorSamples:
-        """Equal-weight draws: particles of all populations, at most as many as there are."""
+        """Equal-weight draws: at most as many as there are particles, each population by its evidence."""
         streams = track(rng.spawn(len(x)), "smc")
         rows = [self._spectrum(x[row], sigma[row], n_draws, stream) for row, stream in enumerate(streams)]
         diagnostics = {name: np.array([notes[name] for _, notes in rows]) for name in rows[0][1]}
@@ -108,8 +108,8 @@ class SMCPosterior(AbstractPosterior):
         proposal, notes = proposal_for(self.problem, self.inner.posterior, x, sigma, self.settings.of_proposal(), rng)
         crossing = self._crossing(proposal, x, sigma, rng)
         particles = crossing.u.reshape(-1, crossing.u.shape[-1])
-        chosen = rng.permutation(len(particles))[:n_draws]
-        r_hat, effective = _agreement(crossing.u)
+        chosen = _chosen(crossing, min(n_draws, len(particles)), rng)
+        r_hat, effective = _agreement(crossing)
         notes |= {
             "log_evidence": crossing.log_evidence,
             "log_evidence_error": crossing.log_evidence_error,
@@ -128,10 +128,11 @@ class SMCPosterior(AbstractPosterior):
 
     def _crossing(self, proposal: Proposal, x: Array, sigma: Array, rng: np.random.Generator) -> Crossing:
         settings = self.settings.of_bridge()
-        theta = proposal.sample(settings.n_populations * settings.n_particles, rng)
-        # A draw outside the box weighs nothing; at its face it has the densities of the face.
-        start = unbounded(self.problem.parameters, self.problem.parameters.clip(np.nan_to_num(theta)))
-        return cross(rng.permutation(start), self._densities(proposal, x, sigma), settings, rng)
+        space = self.problem.parameters
+        theta = rng.permutation(proposal.sample(settings.n_populations * settings.n_particles, rng))
+        # A draw outside the box, or none at all, has a place at the box's face but weighs nothing.
+        start = unbounded(space, space.clip(np.nan_to_num(theta)))
+        return cross(start, self._densities(proposal, x, sigma), settings, rng, alive=space.inside(theta))
 
     def _densities(self, proposal: Proposal, x: Array, sigma: Array) -> LogDensities:
         log_range = float(np.log(self.problem.parameters.high - self.problem.parameters.low).sum())
@@ -168,15 +169,34 @@ class SMCPosterior(AbstractPosterior):
         return cls(problem, load_inner(path, problem, device), settings)
 
 
-def _agreement(u: Array) -> tuple[float, float]:
-    """Largest R-hat of the populations' means (u: population, particle, param), and what the particles are worth.
+def _shares(crossing: Crossing) -> Array:
+    """What each population counts, (population,): its evidence's share; equal where there is none."""
+    if not np.isfinite(crossing.log_weight).any():
+        return np.full(len(crossing.log_weight), 1.0 / len(crossing.log_weight))
+    weight = np.exp(crossing.log_weight - crossing.log_weight.max())
+    return np.asarray(weight / weight.sum(), np.float64)
+
+
+def _chosen(crossing: Crossing, n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows of particles of equal weight, in random order: systematic resampling over all populations."""
+    n_populations, n_particles = crossing.u.shape[:2]
+    order = rng.permutation(n_populations * n_particles)
+    weight = np.repeat(_shares(crossing) / n_particles, n_particles)[order]
+    ticks = (np.arange(n_draws) + rng.random()) / n_draws
+    rows = np.minimum(np.searchsorted(np.cumsum(weight), ticks), len(order) - 1)
+    return rng.permutation(order[rows])
+
+
+def _agreement(crossing: Crossing) -> tuple[float, float]:
+    """Largest R-hat of the populations' means, and what the particles are worth.
 
     The worth is the number of independent draws whose population means would scatter as these do, for the worst
-    parameter; particles of one population share ancestors.
+    parameter, times Kish's share of populations that count; particles of one population share ancestors.
     """
+    u = crossing.u
     n = u.shape[1]
     within = u.var(axis=1, ddof=1).mean(axis=0)
     between = u.mean(axis=1).var(axis=0, ddof=1)
     r_hat = max(float(quiet_arviz().rhat(u[:, :, k], method="identity")) for k in range(u.shape[2]))
     worth = float(np.min(within / np.maximum(between, within / n))) * u.shape[0]
-    return r_hat, worth
+    return r_hat, worth / (len(u) * float(np.sum(_shares(crossing) ** 2)))

@@ -41,7 +41,7 @@ class LocalLauncher(AbstractLauncher):
         for core in self._cores:
             seat = Claim.take(_seat(run, core), f"{run.cell}")
             if seat is not None:
-                return _start_on(core, run, (claim, seat))
+                return _start_on(core, run, (claim, seat), self._cores.index(core))
         return None
 
 
@@ -87,7 +87,7 @@ def last_words(log: Path) -> str:
     return [*said[-1:], *errors[-1:]][-1] if said else ""
 
 
-def _start_on(core: int, run: PlannedRun, claims: tuple[Claim, Claim]) -> LocalJob:
+def _start_on(core: int, run: PlannedRun, claims: tuple[Claim, Claim], place: int) -> LocalJob:
     """Starts the child, which inherits the claims: they hold for as long as it lives, whatever becomes of us."""
     own, seat = claims
     run.notes.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def _start_on(core: int, run: PlannedRun, claims: tuple[Claim, Claim]) -> LocalJ
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **_ONE_THREAD, **_own_gpu(core)},
+            env={**os.environ, **_ONE_THREAD, **_own_gpu(place)},
             pass_fds=(own.descriptor, seat.descriptor),
             start_new_session=True,  # Ctrl-C is for us, who then ask the children
         )
@@ -112,7 +112,7 @@ def _seat(run: PlannedRun, core: int) -> Path:
     return run.settings.places.runs / BENCHMARK / "cores" / f"{socket.gethostname()}-{core}"
 
 
-def _own_gpu(core: int) -> dict[str, str]:
+def _own_gpu(place: int) -> dict[str, str]:
     """Where CUDA_VISIBLE_DEVICES names several GPUs, runs take them in turn."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return {"CUDA_VISIBLE_DEVICES": visible[core % len(visible)]} if len(visible) > 1 else {}
+    return {"CUDA_VISIBLE_DEVICES": visible[place % len(visible)]} if len(visible) > 1 else {}

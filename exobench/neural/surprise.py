@@ -18,6 +18,8 @@ N_DRAWS = 32
 _SPECTRA_A_CALL = 1000
 _SEED = 0
 _TINY = 1e-30
+_LEAST_SHARE = 1e-12
+"""Known of a component that noise hides: below it, one minus an exponential is rounding."""
 # Mean and standard deviation of log(1 + |z|) and log(1 + z^2) of a standard normal z.
 _LOG_SIZE = (0.535, 0.318)
 _LOG_SQUARE = (0.533, 0.518)
@@ -98,7 +100,7 @@ def _by_inferred(inferred: InferredFeatures, x: torch.Tensor, sigma: torch.Tenso
     beyond = (inferred.components.left_over(x, sigma, found) - free) / (2.0 * free).sqrt()
     half = found.z.shape[1] // 2
     # Of a component that noise hides, the conditional mean stays small; it is set against what it scatters by.
-    trailing = found.z[:, half:] / share_known[:, half:].clamp_min(_TINY).sqrt()
+    trailing = found.z[:, half:] / share_known[:, half:].clamp_min(_LEAST_SHARE).sqrt()
     return [beyond, _excess(trailing.square().log1p(), _LOG_SQUARE), inferred.guess.beyond_noise(found)]
 
 

@@ -113,7 +113,7 @@ def _exact(given: Sequence[str]) -> None:
     if not given or any(argument in ("-h", "--help") for argument in given):
         print(exact_row.HELP, end="")
         return
-    if any(argument.partition("=")[0] == "shift" for argument in given):
+    if any(argument.startswith("shift=") and argument != "shift=" for argument in given):
         _exact_of_shift(given)
         return
     record = exact_row.exact_row(given)

@@ -12,27 +12,17 @@ from exobench.errors import ExobenchError
 from exobench.files import folder_lock
 from exobench.metrics.per_spectrum import MIN_ESS
 from exobench.provenance import code_version
-from exobench.reference.exact_row import (
-    DEFAULTS,
-    LIMIT,
-    SOURCES,
-    limit_scores,
-    limits,
-    once,
-    padded,
-    realised,
-    with_fallback,
-)
+from exobench.reference.exact_draws import padded, with_fallback
+from exobench.reference.exact_row import DEFAULTS, LIMIT, SOURCES, limit_scores, limits, once, realised
 from exobench.reference.request import Arguments, asked_run, settings_of_record, sort_arguments
 from exobench.reference.rows import RowDraws, sample_rows, spectra_of
-from exobench.reference.spectra import SpectrumDraws
-from exobench.reference.table import PSIS_K
 from exobench.registry import build_task
 from exobench.results import DRAWS, write_arrays
 from exobench.settings import RunSettings
 from exobench.shifts.catalogue import find_shift
-from exobench.shifts.exact import exact_row_folder, exact_row_key, write_exact_row
-from exobench.shifts.record import Content
+from exobench.shifts.exact import NO_ROW_ON_FILES, exact_row_folder, exact_row_key, write_exact_row
+from exobench.shifts.physics import RealTables
+from exobench.shifts.record import SHIFT_RECORD, Content
 
 
 def exact_of_shift(given: Sequence[str]) -> tuple[Content, Path]:
@@ -52,23 +42,24 @@ def exact_of_shift(given: Sequence[str]) -> tuple[Content, Path]:
     n_test, n_draws = arguments.whole("n_test", 2), arguments.whole("n_draws", MIN_ESS)
     workers, name = arguments.whole("workers", 1), arguments.own["shift"]
     named = find_shift(name)
+    if isinstance(named.shift, RealTables):
+        raise ExobenchError(f"shift={name}: {NO_ROW_ON_FILES}.")
     (settings, fits), (fallback, fits_of_fallback) = (_asked(arguments, k, n_test, n_draws) for k in SOURCES)
     task = build_task(settings.task, settings.request)
     fallback = replace(fallback, task=settings.task, request=settings.request)
     test = spectra_of(settings, task, name)
 
-    def of_fallback(rows: Sequence[int]) -> dict[int, SpectrumDraws]:
-        drawn = sample_rows(fallback, rows, fits=fits_of_fallback, workers=workers, shift=name)
-        return {row: _draws(each) for row, each in drawn.items()}
+    def of_fallback(rows: Sequence[int]) -> dict[int, RowDraws]:
+        return sample_rows(fallback, rows, fits=fits_of_fallback, workers=workers, shift=name)
 
     drawn = sample_rows(settings, range(n_test), fits=fits, workers=workers, shift=name)
-    k = np.array([drawn[row].diagnostics.get(PSIS_K, 0.0) for row in range(n_test)])
-    found = with_fallback([_draws(drawn[row]) for row in range(n_test)], k, of_fallback)
+    found = with_fallback([drawn[row] for row in range(n_test)], of_fallback)
     folder = exact_row_folder(settings.places.runs / task.name, name)
     theta, log_weight = padded(found.draws)
     # An expectation under a posterior that is wrong for these spectra is no limit of anything.
     per_row = limits(task, found) if named.shift.exact_is_right else {}
     with folder_lock(folder):
+        (folder / SHIFT_RECORD).unlink(missing_ok=True)  # its numbers are not those of the arrays that follow
         write_arrays(folder / DRAWS, {"theta": theta, "theta_true": test.theta_true, "log_weight": log_weight})
         write_arrays(folder / LIMIT, {**per_row, "source": found.source, "ess": found.ess})
         content = {
@@ -84,11 +75,12 @@ def exact_of_shift(given: Sequence[str]) -> tuple[Content, Path]:
             "fallback": {**fallback.method, "n_draws": fallback.n_draws},
             "n_by_source": {source: int(np.sum(found.source == k)) for k, source in enumerate(SOURCES)},
             "smallest_ess": float(found.ess.min()),
+            "doubtful": list(found.doubtful),
             **realised(task, test, theta, log_weight, folder),
             "limit": limit_scores(per_row, task.parameters.names) if per_row else None,
             "versions": code_version(),
         }
-        return write_exact_row(folder, exact_row_key(named, None, task.task_id), content), folder
+        return write_exact_row(folder, exact_row_key(named, task.task_id), content), folder
 
 
 def _asked(arguments: Arguments, source: str, n_test: int, n_draws: int) -> tuple[RunSettings, Path | None]:
@@ -102,7 +94,3 @@ def _asked(arguments: Arguments, source: str, n_test: int, n_draws: int) -> tupl
     if build_task(settings.task, settings.request).task_id != asked["task_id"]:
         raise ExobenchError(f"{asked.folder} is of another task_id ({asked['task_id']}) than its task has now.")
     return settings, asked.folder.absolute().parents[2]
-
-
-def _draws(row: RowDraws) -> SpectrumDraws:
-    return SpectrumDraws(row.theta, row.log_weight)

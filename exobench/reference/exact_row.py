@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,18 @@ from exobench.files import folder_lock
 from exobench.metrics.aggregate import resample_counts
 from exobench.metrics.bayes_factor import log_bayes_factors
 from exobench.metrics.per_spectrum import MIN_ESS, per_spectrum
-from exobench.metrics.resampling import draw_weights, effective_size
+from exobench.metrics.resampling import draw_weights
 from exobench.metrics.score import METRICS_VERSION
 from exobench.metrics.statistics import average
 from exobench.progress import track
 from exobench.provenance import code_version, hardware, package_versions
 from exobench.reference.detectable import EXACT_METHOD as METHOD
 from exobench.reference.detectable import gases_of
+from exobench.reference.exact_draws import ExactDraws, padded, row_of, with_fallback
 from exobench.reference.expected import BEST, MEDIANS, PERCENTS, limit_of
 from exobench.reference.request import asked_run, settings_of_record, sort_arguments
-from exobench.reference.rows import sample_rows, spectra_of
-from exobench.reference.spectra import SpectrumDraws, stored_draws
-from exobench.reference.table import LARGEST_K, PSIS_K
+from exobench.reference.rows import RowDraws, sample_rows, spectra_of
+from exobench.reference.spectra import stored_draws
 from exobench.registry import build_task
 from exobench.results import DRAWS, RunRecord, write_arrays, write_record
 from exobench.runner import run
@@ -49,8 +49,8 @@ HELP = """usage: python -m exobench.reference exact task=NAME [KEY=VALUE ...]
 The limit: what the exact posterior of every test spectrum scores. Draws are those of importance sampling, and of a
 second sampler wherever their Pareto k exceeds 0.7 or their effective sample size is below 200. Scores are
 expectations under the posterior itself, without the noise of the truths: of the posterior median, and of the best point
-or window there is. Writes a record "exact" among the task's runs, where the page finds it, with draws.h5, scores.h5 and limit.h5.
-Finished runs are used, and each posterior is kept: the same command goes on from there.
+or window there is. Writes a record "exact" among the task's runs, where the page finds it, with draws.h5, scores.h5 and
+limit.h5. Finished runs are used, and each posterior is kept: the same command goes on from there.
 
 With shift=NAME (python -m exobench.shifts shift=list) the spectra are the shifted ones and the posterior is that of the
 task's likelihood at the sigma that they tell. The row goes to .exact-of-shifts/NAME among the task's runs, where
@@ -85,26 +85,11 @@ LEVEL = 0.95
 N_BOOTSTRAP = 2000
 
 
-@dataclass(frozen=True, eq=False)
-class ExactDraws:
-    """Draws of the exact posteriors of the first test spectra.
-
-    Attributes:
-        draws: of each spectrum.
-        source: 0 for importance sampling, 1 for the fallback, (obs,).
-        ess: effective sample size of the draws, (obs,).
-    """
-
-    draws: tuple[SpectrumDraws, ...]
-    source: Array
-    ess: Array
-
-
 def exact_row(given: Sequence[str]) -> RunRecord:
     """Makes the record; see `HELP`.
 
     Raises:
-        ExobenchError: for any setting that is wrong, or a fallback that did not converge to enough draws.
+        ExobenchError: for any setting that is wrong, or a fallback that leaves too few draws.
     """
     arguments = sort_arguments(given, DEFAULTS, SOURCES)
     if arguments.own["shift"]:
@@ -145,49 +130,11 @@ def _collect(
     there = stored_draws(finished, n_test) if finished else None
     n_there = 0 if there is None else len(there.theta)
 
-    def of_fallback(rows: Sequence[int]) -> dict[int, SpectrumDraws]:
+    def of_fallback(rows: Sequence[int]) -> dict[int, RowDraws]:
         drawn = sample_rows(fallback, [row for row in rows if row >= n_there], workers=workers)
-        found = {row: SpectrumDraws(each.theta, each.log_weight) for row, each in drawn.items()}
-        return found if there is None else found | {row: there.spectrum(row) for row in rows if row < n_there}
+        return drawn if there is None else drawn | {row: row_of(there, row) for row in rows if row < n_there}
 
-    draws = [stored.spectrum(row) for row in range(n_test)]
-    return with_fallback(draws, stored.diagnostics.get(PSIS_K, np.zeros(n_test)), of_fallback)
-
-
-def with_fallback(
-    draws: Sequence[SpectrumDraws], k: Array, fallback: Callable[[Sequence[int]], Mapping[int, SpectrumDraws]]
-) -> ExactDraws:
-    """Draws of importance sampling, and of a fallback wherever those will not do.
-
-    Args:
-        draws: of each spectrum, by importance sampling.
-        k: its Pareto k, (obs,).
-        fallback: draws of some of the spectra, by their numbers.
-
-    Raises:
-        ExobenchError: if the fallback leaves fewer than `MIN_ESS` effective draws of a spectrum.
-    """
-    found = [each.finite() for each in draws]
-    ess = np.array([_ess(each) for each in found])
-    weak = [row for row in range(len(found)) if not (ess[row] >= MIN_ESS and k[row] <= LARGEST_K)]
-    log.info("%d of %d spectra go to the fallback", len(weak), len(found))
-    source = np.zeros(len(found))
-    source[weak] = 1.0
-    for row, each in (fallback(weak) if weak else {}).items():
-        found[row] = each.finite()
-        ess[row] = _ess(found[row])
-    few = [row for row in range(len(found)) if ess[row] < MIN_ESS]
-    if few:
-        raise ExobenchError(f"spectra {few} have effective sample sizes below {MIN_ESS}; raise fallback.n_draws.")
-    return ExactDraws(tuple(found), source, ess)
-
-
-def _ess(draws: SpectrumDraws) -> float:
-    if len(draws.theta) < 2:
-        return 0.0
-    # Points that come twice in equal-weight draws count once.
-    worth = effective_size(draw_weights(draws.theta, draws.log_weight))
-    return min(worth, float(len(np.unique(draws.theta, axis=0))))
+    return with_fallback([row_of(stored, row) for row in range(n_test)], of_fallback)
 
 
 def limits(task: Task, found: ExactDraws) -> dict[str, Array]:
@@ -278,22 +225,11 @@ def _write(
                     "scores": limit_scores(per_row, task.parameters.names),
                     "n_by_source": {name: int(np.sum(found.source == k)) for k, name in enumerate(SOURCES)},
                     "smallest_ess": float(found.ess.min()),
+                    "doubtful": list(found.doubtful),
                     "importance_run": str(record.folder.name and "/".join(record.folder.absolute().parts[-4:])),
                 },
             },
         )
-
-
-def padded(draws: Sequence[SpectrumDraws]) -> tuple[Array, Array]:
-    """Draws (obs, draw, param), float32, and weights (obs, draw) with zero weight for what fills up the rows."""
-    most = max(len(each.theta) for each in draws)
-    theta: NDArray[Any] = np.empty((len(draws), most, draws[0].theta.shape[1]), np.float32)
-    log_weight = np.full((len(draws), most), -np.inf)
-    for row, each in enumerate(draws):
-        n = len(each.theta)
-        theta[row, :n], theta[row, n:] = each.theta, each.theta[0]
-        log_weight[row, :n] = 0.0 if each.log_weight is None else each.log_weight
-    return theta, log_weight
 
 
 def realised(task: Task, test: TestSpectra, theta: Array, log_weight: Array, folder: Any) -> dict[str, Any]:
@@ -320,4 +256,9 @@ def limit_table(record: RunRecord) -> str:
     widths = [max(len(line[k]) for line in lines if k < len(line)) for k in range(len(lines[0]))]
     text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)).rstrip() for line in lines]
     text.append(f"{record['n_test']} spectra: {json.dumps(limit['n_by_source'])}")
+    if limit.get("doubtful"):
+        doubtful = ", ".join(map(str, limit["doubtful"]))
+        text.append(
+            f"doubtful: spectra {doubtful}: neither sampler is content with its draws (see its card)"
+        )
     return "\n".join(text)

@@ -94,5 +94,5 @@ def doubts(kind: str, diagnostics: dict[str, Any]) -> list[str]:
             f"WARNING: refine={kind}: the effective sample size is {effective:.0f}, below {LEAST_EFFECTIVE:.0f}."
         )
     if numbers.get("converged", 1.0) < 1.0:
-        found.append(f"WARNING: refine={kind}: the sampler did not converge before its limits.")
+        found.append(f"WARNING: refine={kind}: the sampler did not converge.")
     return found

@@ -53,6 +53,7 @@ class Crossing:
 
     Attributes:
         u: (population, particle, param).
+        log_weight: natural log of each population's evidence, by which its particles count, (population,).
         log_evidence: natural log of the integral of the far density over that of the near one.
         log_evidence_error: its standard error, from the populations' scatter.
         n_stages: rises of the power.
@@ -61,6 +62,7 @@ class Crossing:
     """
 
     u: Array
+    log_weight: Array
     log_evidence: float
     log_evidence_error: float
     n_stages: int
@@ -110,8 +112,17 @@ class _Particles:
         return int(accept.sum())
 
 
-def cross(start: Array, densities: LogDensities, settings: BridgeSettings, rng: np.random.Generator) -> Crossing:
+def cross(
+    start: Array,
+    densities: LogDensities,
+    settings: BridgeSettings,
+    rng: np.random.Generator,
+    *,
+    alive: NDArray[np.bool_] | None = None,
+) -> Crossing:
     """Leads draws of the near density to the far one.
+
+    Where the far density is zero at every particle it ends at once, with an evidence of zero.
 
     Args:
         start: independent draws of the near density, in random order, (population * particle, param).
@@ -119,13 +130,18 @@ def cross(start: Array, densities: LogDensities, settings: BridgeSettings, rng: 
             where a density is zero.
         settings: sizes.
         rng: the only source of randomness.
+        alive: which draws count, (population * particle,); the others have no weight. None for all.
     """
     shape = (settings.n_populations, settings.n_particles)
     near, far = densities(start)
+    far = far if alive is None else np.where(alive, far, -np.inf)
     particles = _Particles(densities, start.copy(), near, far, scale=2.38 / float(np.sqrt(2 * start.shape[1])))
     log_mean = np.zeros(settings.n_populations)
     power, n_stages = 0.0, 0
     while power < 1.0 and n_stages < _MAX_STAGES:
+        if not np.isfinite(particles.log_ratio).any():
+            log_mean[:] = -np.inf
+            break
         rise = _rise(particles.log_ratio, 1.0 - power, settings.effective_share)
         log_weight = (rise * particles.log_ratio).reshape(shape)
         log_mean += logsumexp(log_weight, axis=1) - np.log(settings.n_particles)
@@ -135,7 +151,7 @@ def cross(start: Array, densities: LogDensities, settings: BridgeSettings, rng: 
             particles.move(power, rng)
     evidence, error = _mean_of_populations(log_mean)
     return Crossing(
-        particles.u.reshape(*shape, -1), evidence, error, n_stages, particles.acceptance, arrived=power >= 1.0
+        particles.u.reshape(*shape, -1), log_mean, evidence, error, n_stages, particles.acceptance, arrived=power >= 1.0
     )
 
 
@@ -161,10 +177,16 @@ def _rise(log_ratio: Array, left: float, share: float) -> float:
 
 
 def _resampled(log_weight: Array, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Rows of all populations (population * particle,), each population resampled from itself, systematically."""
+    """Rows of all populations (population * particle,), each population resampled from itself, systematically.
+
+    One without any weight stays as it is.
+    """
     n_populations, n = log_weight.shape
     rows = np.empty((n_populations, n), dtype=np.intp)
     for k in range(n_populations):
+        if not np.isfinite(log_weight[k]).any():
+            rows[k] = np.arange(k * n, (k + 1) * n)
+            continue
         weight = np.exp(log_weight[k] - logsumexp(log_weight[k]))
         ticks = (np.arange(n) + rng.random()) / n
         rows[k] = k * n + np.minimum(np.searchsorted(np.cumsum(weight), ticks), n - 1)
@@ -173,6 +195,8 @@ def _resampled(log_weight: Array, rng: np.random.Generator) -> NDArray[np.intp]:
 
 def _mean_of_populations(log_mean: Array) -> tuple[float, float]:
     """Log of the mean evidence of the populations (population,), and its standard error by the delta method."""
+    if not np.isfinite(log_mean).any():
+        return float("-inf"), float("inf")
     value = np.exp(log_mean - log_mean.max())
     error = value.std(ddof=1) / (value.mean() * np.sqrt(len(value)))
     return float(np.log(value.mean()) + log_mean.max()), float(error)

@@ -21,12 +21,14 @@ FOLDER = ".exact-of-shifts"
 """Among the runs of a task; hidden, as it holds no run."""
 
 
-def exact_row_key(named: NamedShift, opacity_hash: str | None, task_id: str) -> str:
+NO_ROW_ON_FILES = "there is no exact row of a shift to opacities of files"
+
+
+def exact_row_key(named: NamedShift, task_id: str) -> str:
     """What an exact row is known by; the number of spectra is the row's own."""
     return stable_hash(
         {
             "exact row of": named.describe(),
-            "opacity_hash": opacity_hash,
             "task_id": task_id,
             "metrics_version": METRICS_VERSION,
         }

@@ -27,7 +27,7 @@ from exobench.scoring import scoring_inputs, write_scores
 from exobench.seeds import rng_for, stable_hash
 from exobench.shifts.catalogue import NONE, NamedShift
 from exobench.shifts.detection import NO_SURPRISE, detection, surprise_of
-from exobench.shifts.exact import exact_row_beside, exact_row_key, how_to_make
+from exobench.shifts.exact import NO_ROW_ON_FILES, exact_row_beside, exact_row_key, how_to_make
 from exobench.shifts.finished import FinishedRun
 from exobench.shifts.record import (
     SURPRISE,
@@ -133,7 +133,9 @@ def _with_exact_row(finished: Content, run: FinishedRun, spectra: ShiftedSpectra
 
 def _exact_row(run: FinishedRun, spectra: ShiftedSpectra, folder: Path) -> Content:
     name = spectra.named.name
-    key = exact_row_key(spectra.named, spectra.opacity_hash, run.task.task_id)
+    if spectra.opacity_hash is not None:
+        return {"status": "not available", "reason": NO_ROW_ON_FILES}
+    key = exact_row_key(spectra.named, run.task.task_id)
     # runs/<task>/<method>/<hash>/<seed>
     found = exact_row_beside(run.record.folder.absolute().parents[2], name, key, folder)
     return found or {"status": "not available", "reason": how_to_make(run.task.name, name)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
-from conftest import LAUNCHER, TINY, array_of, ended, fact, records, slurm, start, wait_until
+from conftest import LAUNCHER, TINY, array_of, ended, fact, slurm, start, wait_until
 from safetensors.numpy import load_file
 
 RUN = ["method=mdn", "task=linear_gaussian", "n_test=25", "n_draws=50", "report=false", *TINY]
@@ -25,13 +26,21 @@ def weights(runs: Path) -> dict[str, np.ndarray]:
     return load_file(path)
 
 
-def steps_that_take(seconds: float, cwd: Path, spectra: Path) -> int:
-    """Training steps that this machine makes in a time."""
-    steps = 500
-    measured = ["-m", "exobench", *RUN, training_of(steps), f"paths.data={spectra}", "paths.runs=measured"]
-    status, said = ended(start(cwd, *measured), cwd)
+def cpu_seconds_of(steps: int, cwd: Path, spectra: Path) -> float:
+    """What a run costs the processor, however busy the machine is."""
+    before = os.times()
+    run = ["-m", "exobench", *RUN, training_of(steps), f"paths.data={spectra}", "paths.runs=measured"]
+    status, said = ended(start(cwd, *run), cwd)
     assert status == 0, said
-    return round(steps * seconds / records(cwd / "measured")["linear_gaussian", "mdn"]["cost"]["training_seconds"])
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def steps_that_take(seconds: float, cwd: Path, spectra: Path) -> int:
+    """Training steps that a free core of this machine makes in a time."""
+    few, many = 10, 510
+    cost = cpu_seconds_of(many, cwd, spectra) - cpu_seconds_of(few, cwd, spectra)
+    return round((many - few) * seconds / cost)
 
 
 def stops(cwd: Path) -> list[int]:

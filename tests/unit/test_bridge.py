@@ -83,6 +83,42 @@ def test_a_far_density_with_edges_is_not_left():
     assert kstest(box.u[..., 0].ravel()[::20], "uniform").pvalue > 1e-3
 
 
+def two_unlike_modes(u):
+    """Half of the mass in a narrow mode that a population easily misses."""
+    wide, narrow = (multivariate_normal(np.full(3, mean), sd**2 * np.eye(3)) for mean, sd in ((-1.5, 0.8), (2.0, 0.12)))
+    near = multivariate_normal(np.zeros(3), 4.0 * np.eye(3))
+    return near.logpdf(u), np.logaddexp(wide.logpdf(u), narrow.logpdf(u)) - np.log(2.0)
+
+
+def test_a_population_counts_by_its_evidence():
+    """Those that missed a mode are worth less: only so do the modes get their shares."""
+    evidence, share = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        found = cross(2.0 * rng.standard_normal((8 * 300, 3)), two_unlike_modes, SETTINGS, rng)
+        evidence.append(np.exp(found.log_weight))
+        share.append((found.u[..., 0] > 1.4).mean(axis=1))
+    assert np.average(share, weights=evidence) == pytest.approx(0.5, abs=0.1)
+    assert np.mean(share) < 0.35
+
+
+def test_draws_that_do_not_count_have_no_weight():
+    """A tenth of the start is not of the near density: left out, the evidence is that of the rest."""
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((8 * 300, 3))
+    alive = rng.random(len(start)) > 0.1
+    start[~alive] = FAR.mean
+    found = cross(start, to_gaussian, SETTINGS, rng, alive=alive)
+    # The near density's draws that count are nine tenths of it.
+    assert found.log_evidence - LOG_INTEGRAL == pytest.approx(np.log(0.9), abs=5.0 * found.log_evidence_error + 0.02)
+
+
+def test_a_far_density_that_is_nowhere_ends_at_once():
+    found = crossing(0, lambda u: (NEAR.logpdf(u), np.full(len(u), -np.inf)))
+    assert (found.n_stages, found.arrived) == (0, False)
+    assert (found.log_evidence, found.log_evidence_error) == (-np.inf, np.inf)
+
+
 def test_config_holds_the_constructors_defaults():
     config = yaml.safe_load((Path(exobench.conf.__file__).parent / "method" / "smc.yaml").read_text())
     assert config.pop("name") == "smc"
