@@ -258,7 +258,5 @@ def limit_table(record: RunRecord) -> str:
     text.append(f"{record['n_test']} spectra: {json.dumps(limit['n_by_source'])}")
     if limit.get("doubtful"):
         doubtful = ", ".join(map(str, limit["doubtful"]))
-        text.append(
-            f"doubtful: spectra {doubtful}: neither sampler is content with its draws (see its card)"
-        )
+        text.append(f"doubtful: spectra {doubtful}: neither sampler is content with its draws (see its card)")
     return "\n".join(text)
