@@ -63,8 +63,12 @@ def coverage_band(levels: Array, n_obs: int, probability: float = 0.95) -> tuple
 def ks_uniform(ranks: Array) -> tuple[Array, Array]:
     """Kolmogorov-Smirnov distance of the ranks from the uniform distribution and its p-value, (param,) each."""
     _require_ranks(ranks)
-    results = [scipy.stats.kstest(column, "uniform") for column in ranks.T]
-    return np.array([result.statistic for result in results]), np.array([result.pvalue for result in results])
+    n_obs = len(ranks)
+    # As scipy.stats.kstest, whose every call costs milliseconds before it begins.
+    ordered = np.clip(np.sort(ranks, axis=0), 0.0, 1.0)
+    steps = np.arange(n_obs + 1)[:, None] / n_obs
+    distance = np.maximum((steps[1:] - ordered).max(axis=0), (ordered - steps[:-1]).max(axis=0))
+    return distance, np.clip(scipy.stats.kstwo.sf(distance, n_obs), 0.0, 1.0)
 
 
 def chi2_uniform(ranks: Array) -> Array:

@@ -35,12 +35,14 @@ class Cache:
         folder: the entry's folder below the reports folder.
         stamp: identifies the state of the record that they belong to.
         values: named JSON-able values.
+        at_hand: values of this build, never written.
     """
 
     folder: Path
     stamp: list[Any]
     values: dict[str, Any] = field(default_factory=dict)
     changed: bool = True
+    at_hand: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def open(entry: Entry, reports: Path) -> Cache:
@@ -65,6 +67,12 @@ class Cache:
             self.values[key] = compute()
             self.changed = True
         return self.values[key]
+
+    def once(self, key: str, compute: Callable[[], Any]) -> Any:
+        """The value of a key, computed once a build and not written: of any type."""
+        if key not in self.at_hand:
+            self.at_hand[key] = compute()
+        return self.at_hand[key]
 
     def save(self) -> None:
         """Writes the values, if any is new; atomically."""

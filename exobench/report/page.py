@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from exobench.errors import ExobenchError
 from exobench.metrics.score import METRICS_VERSION
-from exobench.progress import track
-from exobench.report.artwork import artwork
 from exobench.report.cache import ASSETS, PAGE_VERSION, PAGES, TABLES, Cache, remove_stale, write_text
 from exobench.report.entries import Entry, Problem, read_entries, unfinished
-from exobench.report.plots import RUN_FIGURES, TASK_FIGURES
-from exobench.report.regions import region_rows, region_sheet
-from exobench.report.scores import evidence, truths
+from exobench.report.plots import TASK_FIGURES
+from exobench.report.processes import spread
+from exobench.report.run_pages import RunPages, prepared, write_run_page
 from exobench.report.searches import Searches, write_searches
-from exobench.report.sections import NESTED_SIZES, Section, sections, settings_apart
+from exobench.report.sections import Section, sections, settings_apart
 from exobench.report.site import frames
 from exobench.report.site.downloads import write_table
 from exobench.report.site.drawn import Drawing, drawing
 from exobench.report.site.render import environment, resource
-from exobench.report.site.views import RunView, TaskView, task_view
-from exobench.report.tables import score_sheet
-from exobench.report.wording import BROKEN
-from exobench.results import RECORD
+from exobench.report.site.views import TaskView, task_view
 
 log = logging.getLogger(__name__)
 
 PAGE = "index.html"
 _OWN = ("site.css", "site.js")
-_MAKE_RUN_PAGES = tuple(f"{name}.html.j2" for name in ("base", "parts", "regions", "run"))
-_EXPLAIN_THEM = ("glossary.py", "plain_words.py")
 
 
 @dataclass
@@ -73,8 +64,7 @@ def build_page(runs: Path, reports: Path) -> Path:
         reports.mkdir(parents=True, exist_ok=True)
         entries, problems = read_entries(runs)
         site = Site(reports, problems=problems)
-        good = [entry for entry in track(entries, "records", "runs") if _prepare(site, entry)]
-        views = [_task(site, section) for section in sections(good)]
+        views = [_task(site, section) for section in sections(_prepare(site, entries))]
         for view in views:
             _run_pages(site, view.section)
         searches = write_searches(runs, reports, site.problems)
@@ -86,26 +76,16 @@ def build_page(runs: Path, reports: Path) -> Path:
     return reports / PAGE
 
 
-def _prepare(site: Site, entry: Entry) -> bool:
-    """Computes what the tables need and draws the run's figures; says whether the record can be shown.
-
-    All that reads a record's arrays comes here, one record after the other, so that each is read once.
-    """
-    own = Cache.open(entry, site.reports)
-    try:
-        if entry.is_ok:
-            entry.arrays()
-            artwork(entry, own)
-            evidence(entry, own, next((n for n in NESTED_SIZES if n <= entry.n_test), entry.n_test))
-            for n_obs in (n for n in NESTED_SIZES if n <= entry.n_test and entry.is_current):
-                truths(entry, own, n_obs)
-            region_rows(entry, own)
-            drawing(RUN_FIGURES, entry, {entry.anchor: own}, own)
-    except BROKEN as error:
-        site.problems.append(Problem(entry.relative, _one_line(error, entry)))
-        return False
-    site.caches[entry.anchor] = own
-    return True
+def _prepare(site: Site, entries: Sequence[Entry]) -> list[Entry]:
+    """Fills the caches; returns the records that can be shown."""
+    good = []
+    for entry, found in zip(entries, spread(prepared, site.reports, entries, "records", "runs"), strict=True):
+        if isinstance(found, Problem):
+            site.problems.append(found)
+        else:
+            site.caches[entry.anchor] = found
+            good.append(entry)
+    return good
 
 
 def _task(site: Site, section: Section) -> TaskView:
@@ -142,34 +122,13 @@ def _write_tables(site: Site, view: TaskView) -> None:
 
 
 def _run_pages(site: Site, section: Section) -> None:
-    apart = settings_apart(section.entries)
-    for entry in track(section.entries, f"pages of {section.task}", "pages"):
-        own = site.caches[entry.anchor]
-        target = f"{PAGES[1]}/{entry.anchor}.html"
-        state = hashlib.sha256(repr((own.stamp, apart[entry.anchor], section.anchor, _design())).encode()).hexdigest()
-        if own.values.get("page") == state and (site.reports / target).is_file():
-            continue
-        view = RunView(
-            section,
-            entry,
-            apart[entry.anchor],
-            score_sheet(entry),
-            artwork(entry, own) if entry.is_ok else {"own": [], "notes": []},
-            region_sheet(entry, own) if entry.is_ok else None,
-            drawing(RUN_FIGURES, entry, {entry.anchor: own}, own) if entry.is_ok else Drawing(),
-        )
-        _write(site, target, "run.html.j2", run=view, entry=entry, section=section, root="../")
-        own.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(entry.record.folder / RECORD, own.folder / RECORD)
-        own.values.pop("page", None)
-        own.get("page", lambda state=state: state)  # type: ignore[misc]
-        own.save()
-
-
-@cache
-def _design() -> str:
-    """Changes with the templates and words of a run's page, so that pages of older ones are written anew."""
-    return hashlib.sha256("".join(map(resource, _MAKE_RUN_PAGES + _EXPLAIN_THEM)).encode()).hexdigest()
+    pages = RunPages(site.reports, section, settings_apart(section.entries))
+    shown = [(entry, site.caches[entry.anchor]) for entry in section.entries]
+    states = spread(write_run_page, pages, shown, f"pages of {section.task}", "pages")
+    for (_, own), state in zip(shown, states, strict=True):
+        if state is not None:
+            own.values["page"], own.changed = state, True
+            own.save()
 
 
 def _finish(site: Site, views: Sequence[TaskView], runs: Path, searches: Searches | None) -> None:
@@ -218,8 +177,3 @@ def _write(site: Site, target: str, template: str, **values: object) -> None:
 def _folder(site: Site, name: str) -> str:
     (site.reports / name).mkdir(parents=True, exist_ok=True)
     return name
-
-
-def _one_line(error: BaseException, entry: Entry) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.replace(entry.record.folder.as_posix(), entry.relative)

@@ -84,7 +84,11 @@ def region_sheet(entry: Entry, cache: Cache) -> RegionSheet | None:
     """The scores of a run by region; None for a run of few spectra, or scored by another version."""
     if entry.n_test < FEWEST_SPECTRA or not entry.is_current:
         return None
-    rows = region_rows(entry, cache)
+    sheet: RegionSheet = cache.once("region sheet", lambda: _sheet(entry, region_rows(entry, cache)))
+    return sheet
+
+
+def _sheet(entry: Entry, rows: Sequence[_Row]) -> RegionSheet:
     groups = {group for group, _, _ in rows}
     return RegionSheet(
         accuracy=_lines(rows, ("energy_score", "hit_rate_10")),
@@ -98,6 +102,11 @@ def region_sheet(entry: Entry, cache: Cache) -> RegionSheet | None:
 
 def region_rows(entry: Entry, cache: Cache) -> list[_Row]:
     """Group, label and score of each region of a run; none for a run of few spectra, or scored by another version."""
+    rows: list[_Row] = cache.once("region rows", lambda: _rows(entry, cache))
+    return rows
+
+
+def _rows(entry: Entry, cache: Cache) -> list[_Row]:
     if entry.n_test < FEWEST_SPECTRA or not entry.is_current:
         return []
     # It reads published posteriors with torch, which a page of few spectra does not need.

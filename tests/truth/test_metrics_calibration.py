@@ -78,6 +78,16 @@ def test_ranks_are_uniform_given_the_draws_distribution():
     assert (distance < 0.03).all()
 
 
+@pytest.mark.parametrize("n_obs", [1, 7, 100, 3000])
+def test_distance_from_uniform_is_scipys(n_obs):
+    ranks = np.random.default_rng(n_obs).random((n_obs, 5)) ** np.array([0.8, 0.9, 1.0, 1.1, 1.3])
+    ranks[0] = [0.0, 1.0, 0.5, 0.25, 0.75]
+    found = [stats.kstest(column, "uniform") for column in ranks.T]
+    distance, p_value = ks_uniform(ranks)
+    np.testing.assert_allclose(distance, [each.statistic for each in found], rtol=1e-12)
+    np.testing.assert_allclose(p_value, [each.pvalue for each in found], rtol=1e-9)
+
+
 def test_rank_is_the_count_below_plus_a_random_part():
     inputs = gaussian_inputs(50, 20)
     below = np.sum(inputs.theta < inputs.theta_true[:, None], axis=1)

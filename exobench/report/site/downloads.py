@@ -21,7 +21,7 @@ def write_table(frame: pd.DataFrame, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     typed = frame.copy()
     for column in typed.columns:
-        if pd.api.types.is_numeric_dtype(typed[column]):
+        if pd.api.types.is_numeric_dtype(typed[column]) or isinstance(typed[column].dtype, pd.StringDtype):
             continue
         known = typed[column].dropna()
         typed[column] = (
