@@ -20,6 +20,8 @@ from exobench.reference.table import LARGEST_K, PSIS_K
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
+FEWEST = 50
+"""Effective draws without which nothing can be said of a spectrum; below `MIN_ESS` it is doubtful."""
 _MEASURED_ESS, _CONVERGED = "effective_sample_size", "converged"
 """What samplers say of a spectrum themselves; chains and particles are worth less than their number."""
 
@@ -55,7 +57,7 @@ def with_fallback(rows: Sequence[RowDraws], fallback: Callable[[Sequence[int]], 
         fallback: what it says of some of the spectra, by their numbers.
 
     Raises:
-        ExobenchError: if the fallback leaves fewer than `MIN_ESS` different draws of a spectrum.
+        ExobenchError: if the fallback leaves fewer than `FEWEST` different draws of a spectrum.
     """
     found = [_counting(each) for each in rows]
     ess = np.array([_worth(draws, each) for draws, each in zip(found, rows, strict=True)])
@@ -63,14 +65,13 @@ def with_fallback(rows: Sequence[RowDraws], fallback: Callable[[Sequence[int]], 
     log.info("%d of %d spectra go to the fallback", len(weak), len(found))
     source = np.zeros(len(found))
     source[weak] = 1.0
-    doubtful, few = [], []
+    doubtful = []
     for row, each in (fallback(weak) if weak else {}).items():
         found[row] = _counting(each)
         ess[row] = _worth(found[row], each)
-        few += [row] if _different(found[row]) < MIN_ESS else []
+        if _different(found[row]) < FEWEST:
+            raise ExobenchError(f"spectrum {row} has fewer than {FEWEST} different draws; raise fallback.n_draws.")
         doubtful += [] if _is_content(ess[row], each) else [row]
-    if few:
-        raise ExobenchError(f"spectra {few} have fewer than {MIN_ESS} different draws; raise fallback.n_draws.")
     return ExactDraws(tuple(found), source, ess, tuple(sorted(doubtful)))
 
 
