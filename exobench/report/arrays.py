@@ -72,7 +72,7 @@ class StoredArrays(Mapping[str, Array]):
         """The first spectra of all arrays, read without the rest."""
         try:
             with h5py.File(self._path, "r") as file:
-                found = {key: file[key][:n_obs] for key in self._names}
+                found = {key: np.asarray(file[key][:n_obs], np.float64) for key in self._names}
         except (OSError, RuntimeError) as error:
             raise self._damaged(error) from error
         for key, values in found.items():
@@ -84,7 +84,7 @@ class StoredArrays(Mapping[str, Array]):
             raise KeyError(key)
         try:
             with h5py.File(self._path, "r") as file:
-                values: Array = file[key][()]
+                values: Array = np.asarray(file[key][()], np.float64)
         except (OSError, RuntimeError) as error:
             raise self._damaged(error) from error
         self._check(key, values.shape, self._shape[0])
