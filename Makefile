@@ -12,7 +12,7 @@ LAUNCHER ?= local
 help:
 	@echo "make run      set up, then train and score ExoGAN on hot Jupiters (ARGS='seed=1' adds settings)"
 	@echo "make test     set up, then run the tests"
-	@echo "make report   build reports/index.html from the records in runs/"
+	@echo "make report   build reports/index.html from the records in runs/ (ARGS='paths.runs=reports/benchmark' for the committed ones)"
 	@echo "make data     make N spectra of TASK for later runs (N=10000000 TASK=hotjupiter)"
 	@echo "make bench    speed of the simulator against TauREx 3, of the data set, in-painting, training and scoring"
 	@echo "make benchmark       the committed benchmark, about six core-hours; goes on where it was stopped (ARGS='workers=2', ARGS=list)"
@@ -59,7 +59,7 @@ test-browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 report: setup
-	$(BIN)/python -m exobench.report
+	$(BIN)/python -m exobench.report $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -74,8 +75,10 @@ def _row(record: RunRecord, exact: RunRecord, names: Sequence[str], n_obs: int) 
     n_own = min(n_obs, record["n_test"])
     scores = scores_on(record, n_own)
     difference, error, _ = above_limit(record, exact)
-    hits = [f"{find_score(scores, 'hit_rate_10', name).value:.2f}" for name in names]
-    holds = [find_score(scores, "coverage_68", name).value or 0.0 for name in names]
+    hits = [
+        format_score(replace(find_score(scores, "hit_rate_10", name), standard_error=None), ".2f") for name in names
+    ]
+    holds = [value for name in names if (value := find_score(scores, "coverage_68", name).value) is not None]
     is_exact, cost = record["method"] == EXACT, record["cost"]
     cells = [
         f"`{record['method']}`",
@@ -83,7 +86,7 @@ def _row(record: RunRecord, exact: RunRecord, names: Sequence[str], n_obs: int) 
         format_score(find_score(scores, "energy_score"), ".3f"),
         "0" if is_exact else f"{difference:.3f} ±{error:.3f}",
         *hits,
-        f"{min(holds):.2f}-{max(holds):.2f}",
+        f"{min(holds):.2f}-{max(holds):.2f}" if len(holds) == len(names) else "undefined",
         "" if is_exact else f"{cost['training_seconds']:.0f}",
         "" if is_exact else f"{cost['seconds_per_posterior']:.2g}",
     ]
@@ -145,7 +148,9 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     found = [record for record in all_records(given.runs) if record["task"] == given.task and record["status"] == "ok"]
-    exact = next(record for record in found if record["method"] == EXACT)
+    exact = next((record for record in found if record["method"] == EXACT), None)
+    if exact is None:
+        raise SystemExit(f"{given.runs} holds no row 'exact' of {given.task}; see python -m exobench.reference exact.")
     trained = [record for record in found if record["method"] != EXACT and record["task_id"] == exact["task_id"]]
     at_budget = [record for record in trained if record["budget"] == int(given.budget) and record["seed"] == 0]
     most = {
