@@ -113,6 +113,8 @@ def learning_curves(axes: Axes, records: Sequence[RunRecord], exact: RunRecord, 
             capsize=2,
         )
     axes.set(xscale="log", yscale="log", xlabel="training spectra", ylabel="energy score above the limit")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.legend(fontsize=8, frameon=False)
 
 
@@ -126,16 +128,19 @@ def _with_seeds(records: Sequence[RunRecord], exact: RunRecord) -> tuple[float, 
 
 def against_cost(axes: Axes, records: Sequence[RunRecord], exact: RunRecord) -> None:
     """Distance to the limit against the seconds of one posterior."""
-    for record in records:
+    for record in sorted(records, key=lambda record: -above_limit(record, exact)[0]):
         value, error, _ = above_limit(record, exact)
         method, seconds = record["method"], record["cost"]["seconds_per_posterior"]
         look = method_styles([method])[method]
-        axes.errorbar(seconds, value, error, color=look.colour, marker=_MARKERS[look.marker], ms=7, capsize=2)
-        axes.annotate(method, (seconds, value), (5, 5), textcoords="offset points", fontsize=8)
+        axes.errorbar(
+            seconds, value, error, label=method, color=look.colour, marker=_MARKERS[look.marker], ms=7, ls="", capsize=2
+        )
     axes.axhline(0, color=LIGHT["ink"], lw=1)
     axes.set(xscale="log", xlabel="seconds of one core for a posterior (training apart)")
-    axes.set_yscale("symlog", linthresh=0.01)
-    axes.margins(x=0.15)
+    axes.set_yscale("symlog", linthresh=0.02)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.12, y=0.12)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def main() -> None:
@@ -161,7 +166,7 @@ def main() -> None:
     print(table(at_budget, exact, given.n_obs))
     if given.figure is not None:
         several = sorted({r["method"] for r in trained if r["budget"] != int(given.budget)} - {PRIOR})
-        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.3), layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.3), layout="constrained")
         learning_curves(left, trained, exact, several)
         against_cost(right, [record for record in at_budget if record["method"] != PRIOR], exact)
         figure.savefig(given.figure, dpi=130)
