@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def stable_hash(content: object, n_hex: int = 12) -> str:
@@ -31,4 +34,6 @@ def rng_for(*parts: object) -> np.random.Generator:
 
 def torch_generator(rng: np.random.Generator, device: str | torch.device = "cpu") -> torch.Generator:
     """A torch generator on a device whose seed is drawn from a numpy generator."""
+    import torch
+
     return torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))

@@ -8,15 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exobench.data.choice import DataChoice
-from exobench.data.source import open_data
 from exobench.errors import ExobenchError
 from exobench.metrics.c2st import N_C2ST
 from exobench.progress import track
-from exobench.registry import build_task
 from exobench.results import DIAGNOSTICS, DRAWS, RunRecord, read_arrays
 from exobench.seeds import rng_for
-from exobench.task import TaskRequest
 
 Array = NDArray[np.float64]
 
@@ -121,6 +117,12 @@ def exact_draws(record: RunRecord, n_obs: int, data: Path, n_draws: int = 2 * N_
     Raises:
         ExobenchError: if the task has no closed form, or is not the one that the record was made with.
     """
+    # With these comes torch, which who only reads stored draws need not wait for.
+    from exobench.data.choice import DataChoice
+    from exobench.data.source import open_data
+    from exobench.registry import build_task
+    from exobench.task import TaskRequest
+
     config = record["config"]
     task = build_task(config["task"], TaskRequest(config["simulator"]))
     if task.exact is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from exobench.metrics.catalogue import find_metric
 from exobench.metrics.regions import ALL, BAYES_KEY, NOISE, NOISE_KEY, find_regions, scores_by_region
 from exobench.metrics.score import Score
+from exobench.reference.detectable import Detectable, aligned, detectable_gases
 from exobench.report.arrays import StoredArrays
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry
 from exobench.report.wording import plus_minus, signed
-
-if TYPE_CHECKING:
-    from exobench.reference.detectable import Detectable
 
 Array = NDArray[np.float64]
 
@@ -109,9 +107,6 @@ def region_rows(entry: Entry, cache: Cache) -> list[_Row]:
 def _rows(entry: Entry, cache: Cache) -> list[_Row]:
     if entry.n_test < FEWEST_SPECTRA or not entry.is_current:
         return []
-    # It reads published posteriors with torch, which a page of few spectra does not need.
-    from exobench.reference.detectable import detectable_gases
-
     # runs/<task>/<method>/<hash>/<seed>
     runs_of_task = entry.record.folder.absolute().parents[2]
     sources = detectable_gases(str(entry.record["task"]), str(entry.record["task_id"]), entry.names, runs_of_task)
@@ -130,8 +125,6 @@ def _digest(sources: Sequence[Detectable]) -> str:
 def _compute(entry: Entry, sources: Sequence[Detectable]) -> list[Any]:
     low, high = (np.array([getattr(parameter, end) for parameter in entry.parameters]) for end in ("low", "high"))
     arrays = entry.arrays()
-    from exobench.reference.detectable import aligned
-
     own = any(key.startswith(BAYES_KEY) for key in arrays)
     known = {} if own or not sources else aligned(sources, arrays["theta_true"])
     means = None if own else _means(entry, arrays, known)

@@ -128,7 +128,7 @@ def test_a_wrong_argument_is_one_line_and_status_2(tmp_path, monkeypatch, capsys
 
 
 def test_the_page_needs_neither_torch_nor_any_method(tmp_path):
-    make_record(tmp_path / "runs", n_test=5)
+    make_record(tmp_path / "runs", n_test=40)
     code = (
         "import sys; from exobench.report.page import build_page; from pathlib import Path;"
         f"build_page(Path({str(tmp_path / 'runs')!r}), Path({str(tmp_path / 'reports')!r}));"
