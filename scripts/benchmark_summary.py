@@ -88,9 +88,13 @@ def _row(record: RunRecord, exact: RunRecord, names: Sequence[str], n_obs: int) 
         *hits,
         f"{min(holds):.2f}-{max(holds):.2f}" if len(holds) == len(names) else "undefined",
         "" if is_exact else f"{cost['training_seconds']:.0f}",
-        "" if is_exact else f"{cost['seconds_per_posterior']:.2g}",
+        "" if is_exact else _seconds(cost["seconds_per_posterior"]),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 100.0 else f"{value:.2g}"
 
 
 def learning_curves(axes: Axes, records: Sequence[RunRecord], exact: RunRecord, methods: Sequence[str]) -> None:
