@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -22,7 +23,7 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a subcommand; wrong input ends with one line on stderr and exit status 2."""
-    given = command_arguments(arguments)
+    given = command_arguments(arguments, usual=logging.WARNING)
     if not given or given[0] in ("-h", "--help"):
         print(_help_text())
         return

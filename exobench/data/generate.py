@@ -40,7 +40,7 @@ def ensure_split(
         split: "train", "validation" or "test".
         n: rows needed; whole shards are made.
         workers: processes, or "auto": one for each core that this process may use.
-        progress: show a bar on a terminal, log lines at start and end everywhere.
+        progress: show a bar on a terminal, and say at level INFO when it starts and ends.
 
     Raises:
         ExobenchError: a wrong argument, a folder that holds another data set, too little disk, or a simulator's error.
