@@ -42,6 +42,16 @@ class InnerFit:
     posterior: AbstractPosterior
 
 
+def check_names_method(key: str, settings: object) -> None:
+    """Checks that a setting is a name, or a group with one; whether there is such a method is seen when it is built.
+
+    Raises:
+        ExobenchError: it is neither.
+    """
+    if not isinstance(settings, str) and not (isinstance(settings, Mapping) and "name" in settings):
+        raise ExobenchError(f"{key}={settings} must name a method, or be a group with its name.")
+
+
 def inner_method(key: str, settings: str | Mapping[str, Any], needs: Capability) -> AbstractMethod:
     """Builds the inner method that a setting names.
 

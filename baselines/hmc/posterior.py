@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exobench.errors import ExobenchError
-from exobench.files import write_atomically
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
 from exobench.progress import track
+from exobench.sampling.settings_file import load_settings, save_settings
 from exobench_baselines.hmc.sampler import SamplerSettings, sample_spectrum
 from exobench_baselines.hmc.target import Target
 
@@ -52,8 +50,7 @@ class HMCPosterior(AbstractPosterior):
 
     def save(self, path: Path) -> None:
         """Writes the settings as JSON."""
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / _SETTINGS, json.dumps(asdict(self.settings), indent=1).encode())
+        save_settings(path / _SETTINGS, self.settings)
 
     @classmethod
     def load(cls, path: Path, problem: InferenceProblem) -> HMCPosterior:
@@ -62,9 +59,5 @@ class HMCPosterior(AbstractPosterior):
         Raises:
             ExobenchError: if it is missing or damaged.
         """
-        try:
-            content = json.loads((path / _SETTINGS).read_text(encoding="utf-8"))
-            settings = SamplerSettings(**content)
-        except (OSError, ValueError, TypeError) as error:
-            raise ExobenchError(f"{path / _SETTINGS} cannot be read ({error}); remove the run's folder.") from error
+        settings = load_settings(path / _SETTINGS, lambda values: SamplerSettings(**values))
         return cls(problem, settings)

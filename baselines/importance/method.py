@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from exobench.errors import ExobenchError
-from exobench.inner_fit import fit_inner, inner_method
+from exobench.inner_fit import check_names_method, fit_inner, inner_method
 from exobench.method import AbstractMethod, Capability, Limits, Progress
 from exobench.problem import InferenceProblem
 from exobench.registry import register_method
@@ -62,8 +61,7 @@ class Importance(AbstractMethod):
         self._settings()
 
     def _settings(self) -> ImportanceSettings:
-        if not isinstance(self.proposal, str) and "name" not in self.proposal:
-            raise ExobenchError(f"method.proposal={self.proposal} must name a method, or be a group with its name.")
+        check_names_method("method.proposal", self.proposal)
         whole_number("method.n_proposal", self.n_proposal, 10)
         settings = ImportanceSettings(
             n_proposal=self.n_proposal,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exobench.errors import ExobenchError
-from exobench.files import write_atomically
 from exobench.inner_fit import InnerFit, load_inner, save_inner
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
@@ -18,6 +15,7 @@ from exobench.progress import track
 from exobench.sampling.importance import WeightedDraws
 from exobench.sampling.proposal_search import ProposalSettings, proposal_for
 from exobench.sampling.psis import pareto_k
+from exobench.sampling.settings_file import load_settings, save_settings
 from exobench.sampling.weighing import weighed_draws
 
 Array = NDArray[np.float64]
@@ -93,8 +91,7 @@ class ImportancePosterior(AbstractPosterior):
 
     def save(self, path: Path) -> None:
         """Writes the settings and the trained posterior."""
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / _SETTINGS, json.dumps(asdict(self.settings), indent=1).encode())
+        save_settings(path / _SETTINGS, self.settings)
         save_inner(self.inner, path)
 
     @classmethod
@@ -104,10 +101,7 @@ class ImportancePosterior(AbstractPosterior):
         Raises:
             ExobenchError: if it is missing or damaged.
         """
-        try:
-            settings = ImportanceSettings(**json.loads((path / _SETTINGS).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise ExobenchError(f"{path / _SETTINGS} cannot be read ({error}); remove the run's folder.") from error
+        settings = load_settings(path / _SETTINGS, lambda values: ImportanceSettings(**values))
         return cls(problem, load_inner(path, problem, device), settings)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
-from exobench.files import write_atomically
 from exobench.inner_fit import InnerFit, save_inner
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
@@ -19,6 +17,7 @@ from exobench.sampling.nested_draws import cube_likelihood, draw_each
 from exobench.sampling.nested_run import NestedRun, systematic_rows
 from exobench.sampling.nested_settings import NestedSettings
 from exobench.sampling.seeded_cube import SeededCube, run_seeded
+from exobench.sampling.settings_file import load_settings, save_settings
 
 Array = NDArray[np.float64]
 
@@ -71,8 +70,7 @@ class SeedSettings:
 
     def save(self, path: Path) -> None:
         """Writes the settings into a folder, made if missing."""
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / _FILE, json.dumps(asdict(self), indent=1).encode())
+        save_settings(path / _FILE, self)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -81,10 +79,7 @@ class SeedSettings:
         Raises:
             ExobenchError: if it is missing or damaged.
         """
-        try:
-            return cls.from_values(json.loads((path / _FILE).read_text(encoding="utf-8")), str(path / _FILE))
-        except (OSError, ValueError, TypeError) as error:
-            raise ExobenchError(f"{path / _FILE} cannot be read ({error}); remove the run's folder.") from error
+        return load_settings(path / _FILE, lambda values: cls.from_values(values, str(path / _FILE)))
 
 
 @dataclass

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from exobench.errors import ExobenchError
-from exobench.inner_fit import fit_inner, inner_method
+from exobench.inner_fit import check_names_method, fit_inner, inner_method
 from exobench.method import AbstractMethod, Capability, Limits, Progress
 from exobench.problem import InferenceProblem
 from exobench.registry import register_method
@@ -67,8 +66,7 @@ class SMC(AbstractMethod):
         self.n_moves = n_moves
         self.refined_share = refined_share
         self.components = components
-        if not isinstance(proposal, str) and "name" not in proposal:
-            raise ExobenchError(f"method.proposal={proposal} must name a method, or be a group with its name.")
+        check_names_method("method.proposal", proposal)
         SMCSettings.of(self)
 
     def skip(self, problem: InferenceProblem) -> str | None:

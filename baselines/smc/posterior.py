@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from exobench.errors import ExobenchError
-from exobench.files import write_atomically
 from exobench.inner_fit import InnerFit, load_inner, save_inner
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import InferenceProblem
@@ -23,6 +21,7 @@ from exobench.sampling.proposal import Proposal
 from exobench.sampling.proposal_search import ProposalSettings, proposal_for
 from exobench.sampling.psis import quiet_arviz
 from exobench.sampling.refinement import unbounded
+from exobench.sampling.settings_file import load_settings, save_settings
 from exobench.sampling.weighing import log_joint
 from exobench.settings import whole_number
 
@@ -150,8 +149,7 @@ class SMCPosterior(AbstractPosterior):
 
     def save(self, path: Path) -> None:
         """Writes the settings and the trained posterior."""
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / _SETTINGS, json.dumps(asdict(self.settings), indent=1).encode())
+        save_settings(path / _SETTINGS, self.settings)
         save_inner(self.inner, path)
 
     @classmethod
@@ -161,11 +159,7 @@ class SMCPosterior(AbstractPosterior):
         Raises:
             ExobenchError: if it is missing or damaged.
         """
-        try:
-            values: dict[str, Any] = json.loads((path / _SETTINGS).read_text(encoding="utf-8"))
-            settings = SMCSettings(**values)
-        except (OSError, ValueError, TypeError) as error:
-            raise ExobenchError(f"{path / _SETTINGS} cannot be read ({error}); remove the run's folder.") from error
+        settings = load_settings(path / _SETTINGS, lambda values: SMCSettings(**values))
         return cls(problem, load_inner(path, problem, device), settings)
 
 

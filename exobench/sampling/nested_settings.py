@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 from exobench.errors import ExobenchError, unknown_name
-from exobench.files import write_atomically
+from exobench.sampling.settings_file import load_settings, save_settings
 
 _FILE = "nested.json"
 
@@ -76,8 +75,7 @@ class NestedSettings:
 
     def save(self, path: Path) -> None:
         """Writes the settings into a folder, made if missing."""
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / _FILE, json.dumps(asdict(self), indent=1).encode())
+        save_settings(path / _FILE, self)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -86,7 +84,4 @@ class NestedSettings:
         Raises:
             ExobenchError: if it is missing or damaged.
         """
-        try:
-            return cls.from_mapping(json.loads((path / _FILE).read_text(encoding="utf-8")), str(path / _FILE))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ExobenchError(f"{path / _FILE} cannot be read ({error}); remove the run's folder.") from error
+        return load_settings(path / _FILE, lambda values: cls.from_mapping(values, str(path / _FILE)))

@@ -54,6 +54,7 @@ def test_a_cancelled_job_is_missed_and_not_queued_again(tmp_path):
 
 def test_accounting_knows_what_the_controller_forgets(tmp_path):
     if "slurmdbd" not in slurm("scontrol", "show", "config"):
+        assert os.environ.get("SLURM_ACCOUNTING") != "1", "accounts were asked for, and this Slurm keeps none"
         pytest.skip("this Slurm keeps no accounts: SLURM_ACCOUNTING=1 starts one that does")
     (job,) = submit([["false"]], QUICK, tmp_path, "accounts")
     wait_for([job])
