@@ -73,7 +73,7 @@ def _heading(found: RunComparison) -> Iterator[str]:
 def _settings(found: RunComparison, details: bool) -> list[str]:
     """Settings that are not the same in all runs, a column each; those that only some methods have are details."""
     from exobench.report.wording import ABSENT, differing, leaves, plain
-    from exobench.score_table import aligned
+    from exobench.text_table import aligned
 
     configs: list[Mapping[str, Any]] = [{**record["config"], "seed": record["seed"]} for record in found.records]
     flat = [dict(leaves(config)) for config in configs]
@@ -90,7 +90,7 @@ def _settings(found: RunComparison, details: bool) -> list[str]:
 def _means(found: RunComparison) -> list[str]:
     """Each run as a whole: rank, calibration, cost."""
     from exobench.report.wording import count, duration
-    from exobench.score_table import aligned
+    from exobench.text_table import aligned
 
     titles = ["run", "rank by energy score", "calibration", "simulations", "likelihood calls", "training"]
     rows = [[*titles, "a posterior"]]
@@ -106,7 +106,7 @@ def _means(found: RunComparison) -> list[str]:
 def _differences(own: Sequence[Difference]) -> list[str]:
     from exobench.metrics.catalogue import find_metric
     from exobench.report.wording import plus_minus
-    from exobench.score_table import aligned
+    from exobench.text_table import aligned
 
     if not own:
         return []

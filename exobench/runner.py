@@ -54,7 +54,7 @@ def run(settings: RunSettings, *, announce: bool = True, ranks: Ranks | None = N
     task = task_on_data(build_task(settings.task, settings.request), settings.data, settings.places.data)
     method = build_method(settings.method)
     _check_parallel(settings, method, ranks)
-    resolved = _resolved_config(settings, task, method)
+    resolved = resolved_config(settings, task, method)
     stages = Stages(settings, task, method, resolved, run_folder(settings, task, resolved), device, ranks)
     if not ranks.is_first:
         return stages.help()
@@ -120,7 +120,8 @@ def run_folder(settings: RunSettings, task: Task, resolved: Mapping[str, Any]) -
     return settings.places.runs / task.name / settings.method["name"] / key / str(settings.seed)
 
 
-def _resolved_config(settings: RunSettings, task: Task, method: AbstractMethod) -> dict[str, Any]:
+def resolved_config(settings: RunSettings, task: Task, method: AbstractMethod) -> dict[str, Any]:
+    """All settings that move the scores, with the defaults that the method fills in; the seed is not among them."""
     return {
         "task": settings.task,
         "method": settings.method,

@@ -9,6 +9,7 @@ from exobench.metrics.calibration import Verdict
 from exobench.metrics.catalogue import find_metric
 from exobench.metrics.score import Score
 from exobench.report.wording import plus_minus
+from exobench.text_table import aligned
 
 _WIDTH = 120
 
@@ -80,12 +81,6 @@ def _block(
     rows = [["each parameter", *names[first:last], "ideal"]]
     rows += [[metric, *row[first:last], _aim(metric)[1]] for metric, row in zip(metrics, cells, strict=True)]
     return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of equally many cells as lines with straight columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _cell(score: Score, reasons: list[str]) -> str:

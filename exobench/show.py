@@ -204,7 +204,7 @@ def _cost(content: Mapping[str, Any]) -> list[str]:
 
 
 def _worst(content: Mapping[str, Any]) -> list[str]:
-    from exobench.score_table import aligned
+    from exobench.text_table import aligned
 
     worst = content["worst_spectra"]
     if not worst:

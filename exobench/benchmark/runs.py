@@ -15,7 +15,7 @@ from exobench.errors import ExobenchError
 from exobench.method import AbstractMethod
 from exobench.registry import build_method, build_task
 from exobench.results import RunRecord, find_record
-from exobench.runner import _resolved_config, run_folder
+from exobench.runner import resolved_config, run_folder
 from exobench.seeds import stable_hash
 from exobench.settings import RunSettings
 from exobench.task import Task
@@ -105,7 +105,7 @@ class Expansion:
             self._composed[shared] = RunSettings.from_config(compose_settings(RUN_CONFIG, shared))
         settings = replace(self._composed[shared], budget=entry.cell.budget, seed=entry.cell.seed)
         task, method = self._task(settings), build_method(settings.method)
-        config = _resolved_config(settings, task, method)
+        config = resolved_config(settings, task, method)
         folder = run_folder(settings, task, config)
         self._check(entry, settings, method)
         return PlannedRun(

@@ -10,8 +10,10 @@ from exobench.benchmark.order import Timed
 from exobench.benchmark.state import DONE, Standing, State
 from exobench.benchmark.work import Ended, Work
 from exobench.progress import Progress, clock
+from exobench.text_table import aligned
 
 _HEAD = ("state", "method", "task", "budget", "seed", "n_test", "config", "expected")
+_NUMBERS = ("budget", "seed", "n_test", "expected", "took")
 
 
 def plan_lines(order: Sequence[Timed], standings: Sequence[Standing]) -> list[str]:
@@ -31,7 +33,7 @@ def plan_lines(order: Sequence[Timed], standings: Sequence[Standing]) -> list[st
         for timed, standing in zip(order, standings, strict=True)
         if standing.words
     ]
-    return [*_aligned([list(_HEAD), *rows]), *([""] if reasons else []), *reasons]
+    return [*aligned([list(_HEAD), *rows], _NUMBERS), *([""] if reasons else []), *reasons]
 
 
 def total_line(order: Sequence[Timed], standings: Sequence[Standing], slots: int) -> str:
@@ -72,7 +74,7 @@ def summary_lines(ended: Sequence[Ended], n_before: int, n_left: int) -> list[st
         [str(e.standing.state), *_names(e.timed), clock(e.timed.seconds), "" if e.seconds is None else clock(e.seconds)]
         for e in sorted(ended, key=lambda e: (e.timed.cell.task, e.timed.cell))
     ]
-    table = _aligned([[*_HEAD[:5], "expected", "took"], *rows]) if rows else []
+    table = aligned([[*_HEAD[:5], "expected", "took"], *rows], _NUMBERS) if rows else []
     reasons = [
         line
         for e in ended
@@ -112,15 +114,3 @@ class Meter:
 def _names(timed: Timed) -> list[str]:
     cell = timed.cell
     return [cell.method, cell.task, f"{cell.budget:,}", str(cell.seed)]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of text; numbers stand to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = {i for i, name in enumerate(rows[0]) if name in ("budget", "seed", "n_test", "expected", "took")}
-    return [
-        "  ".join(
-            f"{cell:>{widths[i]}}" if i in right else f"{cell:{widths[i]}}" for i, cell in enumerate(row)
-        ).rstrip()
-        for row in rows
-    ]

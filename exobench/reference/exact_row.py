@@ -36,6 +36,7 @@ from exobench.scoring import scoring_inputs, write_scores
 from exobench.seeds import rng_for, stable_hash
 from exobench.settings import RunSettings
 from exobench.task import Task
+from exobench.text_table import aligned
 
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -253,8 +254,7 @@ def limit_table(record: RunRecord) -> str:
     for (metric, of), cells in entries.items():
         shown = [cells[None]] if None in cells else [cells[name] for name in names]
         lines.append([metric, of, *(f"{cell['value']:.4f} +- {cell['standard_error']:.4f}" for cell in shown)])
-    widths = [max(len(line[k]) for line in lines if k < len(line)) for k in range(len(lines[0]))]
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)).rstrip() for line in lines]
+    text = aligned(lines)
     text.append(f"{record['n_test']} spectra: {json.dumps(limit['n_by_source'])}")
     if limit.get("doubtful"):
         doubtful = ", ".join(map(str, limit["doubtful"]))

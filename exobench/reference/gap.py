@@ -19,6 +19,7 @@ from exobench.reference.exact_row import LEVEL, LIMIT, METHOD, N_BOOTSTRAP
 from exobench.reference.expected import BEST, MEDIANS, PERCENTS, expected_of_answer
 from exobench.reference.spectra import StoredDraws, run_name, stored_draws
 from exobench.results import RunRecord, all_records, read_arrays
+from exobench.text_table import aligned
 
 Array = NDArray[np.float64]
 
@@ -203,8 +204,7 @@ def gap_table(record: RunRecord, found: Sequence[Gap], names: Sequence[str]) -> 
     for gap in found:
         rows.setdefault((gap.metric, gap.of), []).append(gap)
     lines += [[metric, of, *map(_cell, cells)] for (metric, of), cells in rows.items()]
-    widths = [max(len(line[k]) for line in lines if k < len(line)) for k in range(len(lines[0]))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=False)).rstrip() for line in lines)
+    return "\n".join(aligned(lines))
 
 
 def _cell(gap: Gap) -> str:

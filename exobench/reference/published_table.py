@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from exobench.reference.published import AGREED, Published
+from exobench.text_table import aligned
 
 HEADER = (
     "#",
@@ -29,9 +30,7 @@ def published_table(published: Published) -> str:
     """One line for each spectrum, and what holds for all of them."""
     names = {row: name for name, row in published.named.items()}
     lines = [HEADER, *(_line(published, row, names.get(row, "")) for row in range(len(published.status)))]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*rows, *_summary(published)])
+    return "\n".join([*aligned(lines), *_summary(published)])
 
 
 def summary_of(published: Published) -> dict[str, Any]:

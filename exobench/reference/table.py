@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.reference.comparison import Comparison, ComparisonSettings
+from exobench.text_table import aligned
 
 Array = NDArray[np.float64]
 
@@ -123,8 +124,7 @@ def document(comparison: Comparison, settings: ComparisonSettings, seconds: floa
 def table(documents: Sequence[dict[str, Any]]) -> str:
     """One line for each comparison."""
     lines = [HEADER, *(_cells(each["run"], each["summary"]) for each in documents)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(aligned(lines))
 
 
 def _cells(run: str, numbers: dict[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from exobench.shifts.record import score_of
+from exobench.text_table import aligned
 
 HEADER = ("shift", "energy score", "change", "hit 10 / 5 / 2 / 1 %", "68 %", "95 %", "AUROC", "exact: energy", "68 %")
 HIT_RATES = ("hit_rate_10", "hit_rate_5", "hit_rate_2", "hit_rate_1")
@@ -22,10 +23,8 @@ LEGEND = (
 def table(contents: Sequence[Mapping[str, Any]]) -> str:
     """One line for each shift, and the reasons of those that are not available below."""
     lines = [HEADER, *(_cells(content) for content in contents)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     reasons = [f"{c['shift']['name']}: {c['reason']}" for c in contents if c["status"] != "ok"]
-    return "\n".join([*rows, *(f"not available: {reason}" for reason in reasons), *_without_exact(contents)])
+    return "\n".join([*aligned(lines), *(f"not available: {reason}" for reason in reasons), *_without_exact(contents)])
 
 
 def _without_exact(contents: Sequence[Mapping[str, Any]]) -> list[str]:
