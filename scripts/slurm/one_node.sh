@@ -30,7 +30,7 @@ install() {
   if dpkg -s $packages >/dev/null 2>&1; then return; fi
   command -v apt-get >/dev/null || fail "there is no apt-get here: install $packages"
   forbid_services
-  apt-get update -qq
+  apt-get update -qq -o Acquire::http::Timeout=20 -o Acquire::Retries=1
   # shellcheck disable=SC2086
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 }

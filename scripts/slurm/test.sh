@@ -3,7 +3,8 @@
 #
 #   test.sh PYTHON [option of pytest ...]
 #
-# Then once more with accounting, for what depends on it. Without Slurm's packages: skipped, with the reason.
+# Then once more with accounting, for what depends on it (SLURM_ACCOUNTING=0: not). Where Slurm's packages cannot be had,
+# or its daemons do not start: skipped, with the reason.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,6 +24,7 @@ main() {
     exit 0
   fi
   with_slurm "$tests" "$@"
+  if [ "${SLURM_ACCOUNTING:-}" = 0 ]; then return; fi
   export SLURM_ACCOUNTING=1
   if "$here/one_node.sh" install; then
     with_slurm -k "one_job_killed or (test_jobs and not queued_again and not can_be_cancelled)" "$tests"
@@ -34,7 +36,10 @@ main() {
 # In the background, because a shell hears of a signal only when its foreground command is over; in a group of its own,
 # so that what the tests have started ends with them.
 with_slurm() {
-  "$here/one_node.sh" start "$folder/slurm" || show_logs 1
+  if ! "$here/one_node.sh" start "$folder/slurm"; then
+    echo "skipped: Slurm does not start on this machine; what its daemons said last:"
+    show_logs 0
+  fi
   # shellcheck disable=SC1091
   . "$folder/slurm/environment"
   TMPDIR=$folder setsid "$python" -m pytest -m slurm --basetemp="$folder/tests" "$@" &
