@@ -61,6 +61,7 @@ def _search(given: Sequence[str]) -> None:
     from exobench.seeds import derived_seed
     from exobench.tune.best import write_experiment, write_summary
     from exobench.tune.settings import TuneSettings
+    from exobench.tune.starts import best_of
     from exobench.tune.study import Board, open_study
     from exobench.tune.trial import open_bench
     from exobench.tune.worker import work
@@ -74,11 +75,12 @@ def _search(given: Sequence[str]) -> None:
         from exobench.tune.on_slurm import run_workers
 
         run_workers(given, settings)
+    starts = best_of(settings.start_from, settings.space, settings.run.method["name"]) if settings.start_from else []
     bench = open_bench(settings)
     bench.problem(settings.space.defaults)  # refuses a method that cannot run here before anything is tried
     seed = derived_seed("tune sampler", settings.run.seed, worker_number()) % 2**32
     study = open_study(settings, bench.folder, seed)
-    board = Board(study, settings.space, bench.folder, settings)
+    board = Board(study, settings.space, bench.folder, settings, starts)
     write_summary(study, settings, bench.folder, bench.task.task_id)  # so that a report finds it under way
     try:
         if settings.workers > 1 and not on_slurm:

@@ -33,6 +33,7 @@ class TuneSettings:
         n_score: validation spectra that trials are scored on, and not fitted with.
         n_draws: of each of them.
         storage: a database URL, or None for a journal file.
+        start_from: folder of an earlier search, whose best settings are tried after the defaults, or None.
         save_as: name of the experiment that the best settings become.
         beat_seconds: between signs of life.
         stale_seconds: after the last of which a trial is dead.
@@ -48,6 +49,7 @@ class TuneSettings:
     n_score: int
     n_draws: int
     storage: str | None
+    start_from: Path | None
     save_as: str
     beat_seconds: float
     stale_seconds: float
@@ -80,6 +82,7 @@ class TuneSettings:
             n_score=whole_number("n_score", n_score, 2, max(most, 2)),
             n_draws=whole_number("n_draws", config["n_draws"], 2),
             storage=None if config["storage"] is None else str(config["storage"]),
+            start_from=None if config["start_from"] is None else Path(str(config["start_from"])),
             save_as=str(config["save_as"] or f"tuned_{name}_{run.task['name']}"),
             beat_seconds=_seconds("beat_seconds", config["beat_seconds"]),
             stale_seconds=_seconds("stale_seconds", config["stale_seconds"]),

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 KEY, TRY, REASON, NOT_COUNTED = "key", "try", "reason", "not_counted"
 """Attributes of a trial: what its values are known by, how often they were tried before, why it failed, and whether
 its place among the n_trials is free again."""
+STARTS = "starts"
+"""Attribute of a study: what the values that it was given to begin with are known by."""
 FEWEST = 3
 """Trials after which a search without a success is given up."""
 _MOST_TRIES = 2
@@ -99,9 +101,18 @@ class Board:
         space: what is tuned.
         folder: of the study.
         settings: of the search.
+        starts: values that are tried after the defaults.
     """
 
-    def __init__(self, study: optuna.study.Study, space: Space, folder: Path, settings: TuneSettings) -> None:
+    def __init__(
+        self,
+        study: optuna.study.Study,
+        space: Space,
+        folder: Path,
+        settings: TuneSettings,
+        starts: Sequence[Mapping[str, Value]] = (),
+    ) -> None:
+        self._starts = starts
         self.study, self._space, self._folder, self._settings = study, space, folder, settings
         self._state = load_optuna().trial.TrialState
         self._beats = folder / "heartbeats"
@@ -111,9 +122,7 @@ class Board:
         """A trial for this worker; None where all are done or with other workers."""
         with locked(self._folder):
             self._reap()
-            if not self.study.get_trials(deepcopy=False):
-                # The search starts from the settings that it is to improve on.
-                self.study.enqueue_trial(self._space.defaults, user_attrs={TRY: 0})
+            self._enqueue_starts()
             if self.n_done + self.n_running >= self._settings.n_trials:
                 return None
             return self._new()
@@ -176,6 +185,17 @@ class Board:
         finally:
             end.set()
             thread.join()
+
+    def _enqueue_starts(self) -> None:
+        """Once a study: the settings that it is to improve on, then those that the board was given."""
+        if not self.study.get_trials(deepcopy=False):
+            self.study.enqueue_trial(self._space.defaults, user_attrs={TRY: 0})
+        known = self.study.user_attrs.get(STARTS, [key_of(self._space.defaults)])
+        new = {key_of(values): values for values in self._starts if key_of(values) not in known}
+        for values in new.values():
+            self.study.enqueue_trial(dict(values), user_attrs={TRY: 0})
+        if new:
+            self.study.set_user_attr(STARTS, [*known, *new])
 
     def _new(self) -> tuple[optuna.trial.Trial, dict[str, Value]] | None:
         known = {t.user_attrs[KEY] for t in self.study.get_trials(deepcopy=False) if KEY in t.user_attrs}

@@ -20,9 +20,12 @@ from exobench.tune.space import Space, key_of, with_values
 optuna = pytest.importorskip("optuna", reason="needs the extra 'tune'")
 
 from exobench.tune.best import best_trials, write_experiment, write_summary  # noqa: E402
+from exobench.tune.starts import best_of  # noqa: E402
 from exobench.tune.study import KEY, NOT_COUNTED, REASON, Board, TakenAway, open_study  # noqa: E402
 from exobench.tune.trial import Pruned, Result  # noqa: E402
 from exobench.tune.worker import _run  # noqa: E402
+
+FACTS = {"standard_error": 0.1, "training_seconds": 1.0, "seconds_per_posterior": 0.1, "n_parameters": 10}
 
 
 def settings_of(*overrides: str) -> TuneSettings:
@@ -72,6 +75,42 @@ def test_the_search_starts_from_the_defaults_and_tries_no_set_twice(board):
     assert seen[0] == key_of({"a": 1, "b": 2})
     assert len(seen) == len(set(seen)) == 6
     assert board.n_done == 6
+
+
+def test_the_best_of_an_earlier_search_follow_the_defaults_once(tmp_path):
+    settings = settings_of()
+    earlier, later = tmp_path / "earlier", tmp_path / "later"
+    board = Board(open_study(settings, earlier, 1), settings.space, earlier, settings)
+    tried = []
+    for score in (5.0, 2.0, 4.0, 1.0, 3.0):
+        trial, values = board.take()
+        board.finish(trial, [score], FACTS)
+        tried.append(values)
+    write_summary(board.study, settings, earlier, "linear_gaussian-1")
+    best = best_of(earlier, settings.space, "npe")
+    assert best == [tried[3], tried[1], tried[4]]
+    board = Board(open_study(settings, later, 2), settings.space, later, settings, best)
+    assert [board.take()[1] for _ in range(2)] == [settings.space.defaults, best[0]]
+    board = Board(open_study(settings, later, 2), settings.space, later, settings, best)  # the same command again
+    assert [board.take()[1] for _ in range(2)] == best[1:]
+    assert board.take()[1] not in [settings.space.defaults, *best]
+
+
+def test_an_earlier_search_that_does_not_fit_is_refused(tmp_path):
+    settings = settings_of()
+    with pytest.raises(ExobenchError, match=r"has no study\.json"):
+        best_of(tmp_path, settings.space, "npe")
+    board = Board(open_study(settings, tmp_path, 1), settings.space, tmp_path, settings)
+    write_summary(board.study, settings, tmp_path, "linear_gaussian-1")
+    with pytest.raises(ExobenchError, match="has no complete trial"):
+        best_of(tmp_path, settings.space, "npe")
+    trial, _ = board.take()
+    board.finish(trial, [1.0], FACTS)
+    with pytest.raises(ExobenchError, match="is a search of npe; give one of mdn"):
+        best_of(tmp_path, settings.space, "mdn")
+    narrow = Space.of({"transforms": {"kind": "whole", "low": 5, "high": 6, "default": 5}})
+    with pytest.raises(ExobenchError, match=r"its trial 0 has transforms=4, which tune\.space has not"):
+        best_of(tmp_path, narrow, "npe")
 
 
 def test_a_worker_that_starts_again_does_not_suggest_what_it_did_at_first(tmp_path):
