@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,8 +56,9 @@ class StoredArrays(Mapping[str, Array]):
         Raises:
             KeyError: if the file has none of this name.
         """
-        if key not in self._read:
-            self._read[key] = self._load(key)
+        if key not in self._names:
+            raise KeyError(key)
+        self.read((key,))
         return self._read[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -67,6 +68,21 @@ class StoredArrays(Mapping[str, Array]):
     def __len__(self) -> int:
         """How many there are."""
         return len(self._names)
+
+    def read(self, names: Iterable[str]) -> None:
+        """Reads those of some arrays that the file has; opening it for each would cost as much as the arrays."""
+        wanted = [key for key in names if key in self._names and key not in self._read]
+        if not wanted:
+            return
+        try:
+            with h5py.File(self._path, "r") as file:
+                found = {key: np.asarray(file[key][()], np.float64) for key in wanted}
+        except (OSError, RuntimeError) as error:
+            raise self._damaged(error) from error
+        for key, values in found.items():
+            self._check(key, values.shape, self._shape[0])
+            values.flags.writeable = False
+            self._read[key] = values
 
     def head(self, n_obs: int) -> dict[str, Array]:
         """The first spectra of all arrays, read without the rest."""
@@ -78,18 +94,6 @@ class StoredArrays(Mapping[str, Array]):
         for key, values in found.items():
             self._check(key, values.shape, min(n_obs, self._shape[0]))
         return found
-
-    def _load(self, key: str) -> Array:
-        if key not in self._names:
-            raise KeyError(key)
-        try:
-            with h5py.File(self._path, "r") as file:
-                values: Array = np.asarray(file[key][()], np.float64)
-        except (OSError, RuntimeError) as error:
-            raise self._damaged(error) from error
-        self._check(key, values.shape, self._shape[0])
-        values.flags.writeable = False
-        return values
 
     def _check(self, key: str, shape: tuple[int, ...], n_obs: int) -> None:
         wanted = (n_obs, self._shape[1])

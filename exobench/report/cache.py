@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -67,6 +68,13 @@ class Cache:
             self.values[key] = compute()
             self.changed = True
         return self.values[key]
+
+    def latest(self, name: str, state: Any, compute: Callable[[], Any]) -> Any:
+        """The value of a name in a state of many records, computed where it is new; of older states none stays."""
+        key = f"{name} {hashlib.sha256(repr(state).encode()).hexdigest()[:16]}"
+        for old in [known for known in self.values if known.startswith(f"{name} ") and known != key]:
+            del self.values[old]
+        return self.get(key, compute)
 
     def once(self, key: str, compute: Callable[[], Any]) -> Any:
         """The value of a key, computed once a build and not written: of any type."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
 from exobench.metrics.score import METRICS_VERSION, Score
@@ -149,15 +148,6 @@ class Entry:
             ExobenchError: if the file is missing, damaged, or does not fit the record.
         """
         return stored_arrays(self.record.folder / SCORES, self.n_test, len(self.parameters))
-
-    @cached_property
-    def energy_score(self) -> NDArray[np.float64]:
-        """Energy score of each spectrum, (obs,); kept, because ranks and differences ask for it again and again.
-
-        Raises:
-            ExobenchError: as `arrays`.
-        """
-        return self.arrays()["energy_score"]
 
 
 def read_entries(runs: Path) -> tuple[list[Entry], list[Problem]]:

@@ -16,9 +16,9 @@ from exobench.report.cache import ASSETS, PAGE_VERSION, PAGES, TABLES, Cache, re
 from exobench.report.entries import Entry, Problem, read_entries, unfinished
 from exobench.report.plots import TASK_FIGURES
 from exobench.report.processes import spread
-from exobench.report.run_pages import RunPages, prepared, write_run_page
+from exobench.report.run_pages import runs_of, write_run
 from exobench.report.searches import Searches, write_searches
-from exobench.report.sections import Section, sections, settings_apart
+from exobench.report.sections import Section, sections
 from exobench.report.site import frames
 from exobench.report.site.downloads import write_table
 from exobench.report.site.drawn import Drawing, drawing
@@ -64,9 +64,7 @@ def build_page(runs: Path, reports: Path) -> Path:
         reports.mkdir(parents=True, exist_ok=True)
         entries, problems = read_entries(runs)
         site = Site(reports, problems=problems)
-        views = [_task(site, section) for section in sections(_prepare(site, entries))]
-        for view in views:
-            _run_pages(site, view.section)
+        views = [_task(site, section) for section in _write_runs(site, entries)]
         searches = write_searches(runs, reports, site.problems)
         for problem in sorted(site.problems, key=lambda problem: problem.folder):
             log.warning("not on the page: %s: %s", problem.folder, problem.reason)
@@ -76,16 +74,24 @@ def build_page(runs: Path, reports: Path) -> Path:
     return reports / PAGE
 
 
-def _prepare(site: Site, entries: Sequence[Entry]) -> list[Entry]:
-    """Fills the caches; returns the records that can be shown."""
-    good = []
-    for entry, found in zip(entries, spread(prepared, site.reports, entries, "records", "runs"), strict=True):
-        if isinstance(found, Problem):
-            site.problems.append(found)
-        else:
-            site.caches[entry.anchor] = found
-            good.append(entry)
-    return good
+def _write_runs(site: Site, entries: Sequence[Entry]) -> list[Section]:
+    """Fills the caches and writes the pages of runs; returns the sections of those that can be shown.
+
+    Settings tell runs apart from others of their method: without a record that cannot be shown, some may be needless,
+    and the pages with them are written again.
+    """
+    found, apart = sections(entries), dict[str, str]()
+    while runs := [run for section in found for run in runs_of(section) if apart.get(run.entry.anchor) != run.apart]:
+        broken = set()
+        for run, made in zip(runs, spread(write_run, site.reports, runs, "records", "runs"), strict=True):
+            apart[run.entry.anchor] = run.apart
+            if isinstance(made, Problem):
+                site.problems.append(made)
+                broken.add(run.entry.anchor)
+            else:
+                site.caches[run.entry.anchor] = made
+        found = sections([e for section in found for e in section.entries if e.anchor not in broken])
+    return found
 
 
 def _task(site: Site, section: Section) -> TaskView:
@@ -119,16 +125,6 @@ def _write_tables(site: Site, view: TaskView) -> None:
         write_table(frames.shifts_frame(section.scored), folder, "shifts")
     if section.without_scores:
         write_table(frames.failures_frame(section), folder, "without-scores")
-
-
-def _run_pages(site: Site, section: Section) -> None:
-    pages = RunPages(site.reports, section, settings_apart(section.entries))
-    shown = [(entry, site.caches[entry.anchor]) for entry in section.entries]
-    states = spread(write_run_page, pages, shown, f"pages of {section.task}", "pages")
-    for (_, own), state in zip(shown, states, strict=True):
-        if state is not None:
-            own.values["page"], own.changed = state, True
-            own.save()
 
 
 def _finish(site: Site, views: Sequence[TaskView], runs: Path, searches: Searches | None) -> None:

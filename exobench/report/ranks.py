@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -36,12 +35,8 @@ def ranks(found: Sequence[Evidence]) -> Ranks:
     rows = [row for row in found if not row.entry.is_reference]
     if not rows or not rows[0].entry.is_current:
         return Ranks({row.entry.anchor: "scored by another version" for row in rows}, "")
-    prefix = f"ranks {rows[0].n_obs} "
-    states = repr(sorted((row.entry.anchor, row.cache.stamp) for row in rows))
-    key, cache = prefix + hashlib.sha256(states.encode()).hexdigest()[:16], rows[0].cache
-    for old in [name for name in cache.values if name.startswith(prefix) and name != key]:
-        del cache.values[old]
-    value: Any = cache.get(key, lambda: _compute(rows))
+    state = sorted((row.entry.anchor, row.cache.stamp) for row in rows)
+    value: Any = rows[0].cache.latest(f"ranks {rows[0].n_obs}", state, lambda: _compute(rows))
     return Ranks(value[0], value[1])
 
 
@@ -50,7 +45,7 @@ def _compute(rows: Sequence[Evidence]) -> list[Any]:
     groups: dict[str, list[tuple[Entry, Array]]] = {}
     n_obs, wanted = rows[0].n_obs, truths(rows[0].entry, rows[0].cache, rows[0].n_obs)
     for row in rows:
-        energy = row.entry.energy_score[:n_obs]
+        energy = row.energy_score
         reason = _unfit(energy, truths(row.entry, row.cache, n_obs) == wanted)
         setting = settings_but_seed(row.entry)
         if reason is None and len(groups) == MOST_RANKED and setting not in groups:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +28,11 @@ FEWEST_IN_REGION = 20
 """Spectra of a region, for it to be named as the worst: one hard planet is no region."""
 
 SHOWN = ("energy_score", "hit_rate_10", "coverage_68")
+_AVERAGED = ("energy_score", "range_error", "rank")
 _STEPS = 10
 
 
-@dataclass(frozen=True)
-class RegionCell:
+class RegionCell(NamedTuple):
     """A number with its error, and its depth of colour in tenths."""
 
     text: str
@@ -82,11 +82,7 @@ def region_sheet(entry: Entry, cache: Cache) -> RegionSheet | None:
     """The scores of a run by region; None for a run of few spectra, or scored by another version."""
     if entry.n_test < FEWEST_SPECTRA or not entry.is_current:
         return None
-    sheet: RegionSheet = cache.once("region sheet", lambda: _sheet(entry, region_rows(entry, cache)))
-    return sheet
-
-
-def _sheet(entry: Entry, rows: Sequence[_Row]) -> RegionSheet:
+    rows = [(group, label, Score(*fields)) for group, label, fields in region_fields(entry, cache)]
     groups = {group for group, _, _ in rows}
     return RegionSheet(
         accuracy=_lines(rows, ("energy_score", "hit_rate_10")),
@@ -98,21 +94,27 @@ def _sheet(entry: Entry, rows: Sequence[_Row]) -> RegionSheet:
     )
 
 
-def region_rows(entry: Entry, cache: Cache) -> list[_Row]:
-    """Group, label and score of each region of a run; none for a run of few spectra, or scored by another version."""
-    rows: list[_Row] = cache.once("region rows", lambda: _rows(entry, cache))
-    return rows
+def worst_region(entry: Entry, cache: Cache) -> str:
+    """The region of a run's highest energy score, in words; empty where none can be named."""
+    fields = region_fields(entry, cache)
+    return _worst([(group, label, Score(*score)) for group, label, score in fields if score[0] == "energy_score"])
 
 
-def _rows(entry: Entry, cache: Cache) -> list[_Row]:
+def region_fields(entry: Entry, cache: Cache) -> list[Any]:
+    """Group, label and the score's fields of each region; none for a run of few spectra, or of another version."""
+    found: list[Any] = cache.once("region fields", lambda: _fields(entry, cache))
+    return found
+
+
+def _fields(entry: Entry, cache: Cache) -> list[Any]:
     if entry.n_test < FEWEST_SPECTRA or not entry.is_current:
         return []
     # runs/<task>/<method>/<hash>/<seed>
     runs_of_task = entry.record.folder.absolute().parents[2]
     sources = detectable_gases(str(entry.record["task"]), str(entry.record["task_id"]), entry.names, runs_of_task)
     # The key tells when exact posteriors were added: the record of the run itself does not change then.
-    stored = cache.get(f"regions {_digest(sources)}", lambda: _compute(entry, sources))
-    return [(group, label, Score(*fields)) for group, label, fields in stored]
+    stored: list[Any] = cache.get(f"regions {_digest(sources)}", lambda: _compute(entry, sources))
+    return stored
 
 
 def _digest(sources: Sequence[Detectable]) -> str:
@@ -140,7 +142,8 @@ def _means(entry: Entry, arrays: StoredArrays, known: Mapping[str, Array]) -> li
 
     All three are means over spectra, whose bootstrap error, of ever more resamples, is sd / sqrt(n).
     """
-    joint, hits, ranks = (arrays[key] for key in ("energy_score", "range_error", "rank"))
+    arrays.read((*_AVERAGED, "theta_true", "nan_draw_share", NOISE_KEY))
+    joint, hits, ranks = (arrays[key] for key in _AVERAGED)
     if not all(np.isfinite(values).all() for values in (joint, hits, ranks)) or _draws_missing(arrays):
         return None
     noise = arrays.get(NOISE_KEY)

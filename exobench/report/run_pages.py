@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from exobench.report.artwork import artwork
 from exobench.report.cache import PAGES, Cache, write_text
 from exobench.report.entries import Entry, Problem
 from exobench.report.plots import RUN_FIGURES
-from exobench.report.plots.summary import at_size
-from exobench.report.regions import region_sheet
+from exobench.report.plots.summary import mean_energy
+from exobench.report.regions import region_fields, region_sheet
 from exobench.report.scores import evidence, truths
-from exobench.report.sections import NESTED_SIZES, Section
+from exobench.report.sections import NESTED_SIZES, Section, settings_apart
 from exobench.report.site.drawn import Drawing, drawing
 from exobench.report.site.render import environment, resource
 from exobench.report.site.views import RunView
@@ -24,75 +24,90 @@ from exobench.report.wording import BROKEN
 from exobench.results import RECORD
 
 _MAKE_RUN_PAGES = tuple(f"{name}.html.j2" for name in ("base", "parts", "regions", "run"))
-_EXPLAIN_THEM = ("glossary.py", "plain_words.py")
-
-
-def prepared(reports: Path, entry: Entry) -> Cache | Problem:
-    """Computes what the tables need and draws the run's figures; or says why the record cannot be shown.
-
-    All that reads a record's arrays comes here, one record after the other, so that each is read once.
-    """
-    own = Cache.open(entry, reports)
-    try:
-        if entry.is_ok:
-            entry.arrays()
-            artwork(entry, own)
-            evidence(entry, own, next((n for n in NESTED_SIZES if n <= entry.n_test), entry.n_test))
-            for n_obs in (n for n in NESTED_SIZES if n <= entry.n_test and entry.is_current):
-                truths(entry, own, n_obs)
-                at_size(entry, {entry.anchor: own}, n_obs)
-            region_sheet(entry, own)
-            drawing(RUN_FIGURES, entry, {entry.anchor: own}, own)
-            own.save()
-    except BROKEN as error:
-        return Problem(entry.relative, _one_line(error, entry))
-    return own
+_FILL_THEM = ("cells.py", "glossary.py", "plain_words.py")
 
 
 @dataclass(frozen=True)
-class RunPages:
-    """What the pages of a section's runs have in common.
+class Run:
+    """One run to be shown.
 
     Attributes:
-        reports: folder of the site.
-        section: theirs.
-        apart: settings that tell a run from others of its method, by anchor.
+        entry: its record.
+        section: names of its section, which is too large to travel with every run.
+        apart: settings that tell it from others of its method.
     """
 
-    reports: Path
+    entry: Entry
     section: Section
-    apart: dict[str, str]
+    apart: str
 
 
-def write_run_page(pages: RunPages, shown: tuple[Entry, Cache]) -> str | None:
-    """Writes the page of one run unless it is up to date; returns what tells that it is, else None."""
-    entry, own = shown
-    target = pages.reports / PAGES[1] / f"{entry.anchor}.html"
-    apart, anchor = pages.apart[entry.anchor], pages.section.anchor
-    state = hashlib.sha256(repr((own.stamp, apart, anchor, _design())).encode()).hexdigest()
-    if own.values.get("page") == state and target.is_file():
-        return None
-    view = RunView(
-        pages.section,
+def runs_of(section: Section) -> list[Run]:
+    """The runs of a section."""
+    apart, names = settings_apart(section.entries), replace(section, entries=())
+    return [Run(entry, names, apart[entry.anchor]) for entry in section.entries]
+
+
+def write_run(reports: Path, run: Run) -> Cache | Problem:
+    """Computes what the tables need, draws the run's figures and writes its page; or says why it cannot be shown.
+
+    All that reads a record's arrays comes here, one record after the other, so that each is read once. What is up to
+    date stays.
+    """
+    entry = run.entry
+    own = Cache.open(entry, reports)
+    target = reports / PAGES[1] / f"{entry.anchor}.html"
+    state = hashlib.sha256(repr((own.stamp, run.apart, run.section.anchor, _design())).encode()).hexdigest()
+    try:
+        drawn = _prepared(entry, own) if entry.is_ok else Drawing()
+        is_new = own.values.get("page") != state or not target.is_file()
+        view = _view(run, own, drawn) if is_new else None
+    except BROKEN as error:
+        return Problem(entry.relative, _one_line(error, entry))
+    if view is not None:
+        _write_page(view, target, own)
+        own.values["page"], own.changed = state, True
+    own.save()
+    return own
+
+
+def _prepared(entry: Entry, own: Cache) -> Drawing:
+    entry.arrays()
+    artwork(entry, own)
+    region_fields(entry, own)
+    evidence(entry, own, next((n for n in NESTED_SIZES if n <= entry.n_test), entry.n_test))
+    for n_obs in (n for n in NESTED_SIZES if n <= entry.n_test and entry.is_current):
+        truths(entry, own, n_obs)
+        mean_energy(entry, {entry.anchor: own}, n_obs)
+    return drawing(RUN_FIGURES, entry, {entry.anchor: own}, own)
+
+
+def _view(run: Run, own: Cache, drawn: Drawing) -> RunView:
+    entry = run.entry
+    return RunView(
+        run.section,
         entry,
-        apart,
+        run.apart,
         score_sheet(entry),
         artwork(entry, own) if entry.is_ok else {"own": [], "notes": []},
         region_sheet(entry, own) if entry.is_ok else None,
-        drawing(RUN_FIGURES, entry, {entry.anchor: own}, own) if entry.is_ok else Drawing(),
+        drawn,
     )
-    text = environment().get_template("run.html.j2").render(run=view, entry=entry, section=pages.section, root="../")
+
+
+def _write_page(view: RunView, target: Path, own: Cache) -> None:
+    entry = view.entry
+    text = environment().get_template("run.html.j2").render(run=view, entry=entry, section=view.section, root="../")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     own.folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(entry.record.folder / RECORD, own.folder / RECORD)
-    return state
 
 
 @cache
 def _design() -> str:
     """Changes with the templates and words of a run's page, so that pages of older ones are written anew."""
-    return hashlib.sha256("".join(map(resource, _MAKE_RUN_PAGES + _EXPLAIN_THEM)).encode()).hexdigest()
+    return hashlib.sha256("".join(map(resource, _MAKE_RUN_PAGES + _FILL_THEM)).encode()).hexdigest()
 
 
 def _one_line(error: BaseException, entry: Entry) -> str:

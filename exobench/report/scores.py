@@ -61,6 +61,11 @@ class Evidence:
     badge: str
     badge_reason: str
 
+    @property
+    def energy_score(self) -> Array:
+        """Energy score of each of the spectra, (obs,)."""
+        return energy_scores(self.entry, self.cache)[: self.n_obs]
+
     def score(self, metric: str, parameter: str | None = None) -> Score:
         """One score; a gap with a reason where the record has none."""
         absent = Score(metric, parameter, None, None, self.n_obs, "not available", "the record holds no such score")
@@ -81,6 +86,16 @@ def evidence(entry: Entry, cache: Cache, n_obs: int) -> Evidence:
     return Evidence(entry, cache, n_obs, {(s.metric, s.parameter): s for s in found}, *verdict)
 
 
+def energy_scores(entry: Entry, cache: Cache) -> Array:
+    """Energy score of each spectrum, (obs,); kept, because ranks and differences ask for it again and again.
+
+    Raises:
+        ExobenchError: as `Entry.arrays`.
+    """
+    found: Array = cache.once("energy scores", lambda: entry.arrays()["energy_score"])
+    return found
+
+
 def truths(entry: Entry, cache: Cache, n_obs: int) -> str:
     """Tells apart test spectra: a hash of the first n_obs truths."""
     found: str = cache.get(
@@ -95,24 +110,25 @@ def behind(rows: Sequence[Evidence], best: Evidence) -> dict[str, tuple[float, f
     All rows share their bootstrap resamples, which `paired_difference` would draw anew for each; the numbers are its. A
     row of fewer spectra, which only the ceiling is, is held against the best one on its own.
     """
-    key = f"behind {best.n_obs} {best.entry.anchor} {best.cache.stamp}"
-    fresh = [row for row in rows if row.entry.is_current and key not in row.cache.values]
-    for n_obs in {row.n_obs for row in fresh}:
-        alike = [row for row in fresh if row.n_obs == n_obs]
-        for row, found in zip(alike, _differences(alike, best, n_obs), strict=True):
-            row.cache.get(key, lambda found=found: found)  # type: ignore[misc]
-    made: dict[str, tuple[float, float] | str] = {}
-    for row in rows:
-        stored: Any = row.cache.values[key] if row.entry.is_current else "scored by another version"
-        made[row.entry.anchor] = stored if isinstance(stored, str) else (stored[0], stored[1])
+    state = sorted((row.entry.anchor, row.n_obs, row.cache.stamp) for row in rows)
+    stored: Any = best.cache.latest(f"behind {best.n_obs}", state, lambda: _behind(rows, best))
+    return {anchor: value if isinstance(value, str) else (value[0], value[1]) for anchor, value in stored.items()}
+
+
+def _behind(rows: Sequence[Evidence], best: Evidence) -> dict[str, list[float] | str]:
+    made: dict[str, list[float] | str] = {row.entry.anchor: "scored by another version" for row in rows}
+    current = [row for row in rows if row.entry.is_current]
+    for n_obs in {row.n_obs for row in current}:
+        alike = [row for row in current if row.n_obs == n_obs]
+        made |= dict(zip((row.entry.anchor for row in alike), _differences(alike, best, n_obs), strict=True))
     return made
 
 
 def _differences(rows: Sequence[Evidence], best: Evidence, n_obs: int) -> list[list[float] | str]:
-    own, wanted = best.entry.energy_score[:n_obs], truths(best.entry, best.cache, n_obs)
+    own, wanted = best.energy_score[:n_obs], truths(best.entry, best.cache, n_obs)
     made: list[list[float] | str] = []
     for row in rows:
-        energy = row.entry.energy_score[:n_obs]
+        energy = row.energy_score
         if len(energy) < n_obs:
             made.append(f"only {len(energy)} of the {n_obs} spectra")
         elif truths(row.entry, row.cache, n_obs) != wanted:
@@ -123,7 +139,7 @@ def _differences(rows: Sequence[Evidence], best: Evidence, n_obs: int) -> list[l
             made.append([])
     kept = [place for place, found in enumerate(made) if found == []]
     if kept:
-        difference = np.stack([rows[place].entry.energy_score[:n_obs] - own for place in kept], axis=1)
+        difference = np.stack([rows[place].energy_score - own for place in kept], axis=1)
         resamples = np.concatenate([average(difference, counts) for counts in resample_counts(n_obs, N_RESAMPLES, 0)])
         errors = resamples.std(axis=0, ddof=1)
         for place, mean, error in zip(kept, difference.mean(axis=0), errors, strict=True):

@@ -41,17 +41,13 @@ class Cell:
 
 @dataclass
 class Notes:
-    """Footnotes of one table, each reason once."""
+    """Footnotes of one table with their numbers, each reason once."""
 
-    texts: list[str] = field(default_factory=list)
+    texts: dict[str, int] = field(default_factory=dict)
 
     def number(self, text: str | None) -> int | None:
         """The number of a note; None for none."""
-        if not text:
-            return None
-        if text not in self.texts:
-            self.texts.append(text)
-        return self.texts.index(text) + 1
+        return self.texts.setdefault(text, len(self.texts) + 1) if text else None
 
     def cell(self, score: Score, decimals: int = 6, *, shaded: bool = False) -> Cell:
         """A score with at most so many decimals as a cell, its reason as a note."""

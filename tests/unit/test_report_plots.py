@@ -17,7 +17,7 @@ from exobench.report.plots.outlines import outlines, view_of
 from exobench.report.plots.palette import method_styles
 from exobench.report.plots.ranks import draw_run_sbc
 from exobench.report.plots.run_calibration import draw_run_coverage, draw_run_tarp
-from exobench.report.plots.summary import LEVELS, at_size
+from exobench.report.plots.summary import LEVELS, mean_energy
 from exobench.report.plots.text import label, safe
 
 MARKUP = '<a href="https://example.org">x</a>'
@@ -120,7 +120,7 @@ def test_statistics_of_leading_spectra_are_those_of_a_run_on_them_alone(shown):
     section, caches = shown
     entry = entry_of(section, "wide")
     energy = entry.record.per_spectrum()["energy_score"][:100]
-    mean, error = at_size(entry, caches, 100)["energy"]
+    mean, error = mean_energy(entry, caches, 100)
     assert mean == pytest.approx(energy.mean())
     assert error == pytest.approx(energy.std(ddof=1) / 10.0)
 

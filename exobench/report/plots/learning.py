@@ -12,7 +12,7 @@ from exobench.report.plots.layout import axis, figure, rounded
 from exobench.report.plots.palette import Style, method_styles
 from exobench.report.plots.shown import learners, own_size, representatives
 from exobench.report.plots.spec import Caches, Figure
-from exobench.report.plots.summary import at_size
+from exobench.report.plots.summary import mean_energy
 from exobench.report.plots.text import joined, safe
 from exobench.report.sections import Section, settings_but_seed
 
@@ -40,12 +40,12 @@ def learning_curves(section: Section, caches: Caches) -> tuple[int, dict[str, li
     n_obs = _learning_size(section)
     if n_obs is None:
         return 0, {}
-    groups: dict[str, dict[float, dict[str, list[float]]]] = {}
+    groups: dict[str, dict[float, dict[str, list[list[float]]]]] = {}
     for entry in learners(section.scored):
         budget = entry.number("budget")
         if entry.n_test < n_obs or not budget:
             continue
-        energy = at_size(entry, caches, n_obs).get("energy")
+        energy = mean_energy(entry, caches, n_obs)
         if energy is not None:
             by_setting = groups.setdefault(entry.method, {}).setdefault(budget, {})
             by_setting.setdefault(settings_but_seed(entry), []).append(energy)
@@ -135,7 +135,7 @@ def _curve(method: str, points: Sequence[Point], style: Style) -> list[dict[str,
 def _levels(section: Section, caches: Caches, n_obs: int) -> dict[str, float]:
     """Energy scores of the prior and the limit, which no budget moves."""
     found = [entry for entry in representatives(section, n_obs) if entry.is_reference]
-    energies = {entry.method: at_size(entry, caches, n_obs).get("energy") for entry in found}
+    energies = {entry.method: mean_energy(entry, caches, n_obs) for entry in found}
     return {method: energy[0] for method, energy in energies.items() if energy is not None}
 
 

@@ -13,7 +13,7 @@ from exobench.report.plots.learning import ENERGY
 from exobench.report.plots.palette import LIGHT, method_styles
 from exobench.report.plots.shown import common_size, learners, representatives
 from exobench.report.plots.spec import Caches, Figure
-from exobench.report.plots.summary import at_size
+from exobench.report.plots.summary import mean_energy
 from exobench.report.plots.text import joined, of_run, safe
 from exobench.report.sections import Section
 from exobench.report.wording import duration
@@ -44,7 +44,7 @@ def costs_and_scores(section: Section, caches: Caches, cost: str) -> tuple[int, 
         value = entry.number("cost", cost)
         if cost == "likelihood_calls" and value is not None:
             value /= entry.n_test
-        energy = at_size(entry, caches, n_obs).get("energy")
+        energy = mean_energy(entry, caches, n_obs)
         if value and value > 0.0 and energy is not None:
             found.append(Cost(entry, value, energy[0], energy[1]))
     return n_obs, found

@@ -14,7 +14,7 @@ from exobench.report.plots.observations import Observations, observations, predi
 from exobench.report.plots.palette import LIGHT, Style, method_styles, translucent
 from exobench.report.plots.shown import common_size, learners, representatives
 from exobench.report.plots.spec import Caches, Figure
-from exobench.report.plots.summary import at_size
+from exobench.report.plots.summary import mean_energy
 from exobench.report.plots.text import joined, safe
 from exobench.report.sections import Section
 
@@ -37,7 +37,7 @@ def by_accuracy(section: Section, caches: Caches) -> list[Entry]:
     n_obs = common_size(section)
     if n_obs is None:
         return []
-    scored = [(at_size(entry, caches, n_obs).get("energy"), entry) for entry in representatives(section, n_obs)]
+    scored = [(mean_energy(entry, caches, n_obs), entry) for entry in representatives(section, n_obs)]
     kept = {entry.anchor for entry in learners([entry for _, entry in scored])}
     return [e for energy, e in sorted(scored, key=lambda pair: (pair[0] or [np.inf])[0]) if energy and e.anchor in kept]
 

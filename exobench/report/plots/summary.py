@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from exobench.metrics.tarp import tarp_coverage
 from exobench.report.entries import Entry
 from exobench.report.plots.layout import rounded
 from exobench.report.plots.spec import Caches
+from exobench.report.scores import energy_scores
 from exobench.results import SCORES
 
 Array = NDArray[np.float64]
@@ -28,7 +28,6 @@ N_SCATTER = 120
 
 _VERSION = 2
 """Goes up when a number kept here would change."""
-_JOINT, _OPTIONAL = ("energy_score", "tarp_rank"), ("tarp_rank",)
 _MOST_BINS, _MOST_ENERGY_BINS = 20, 30
 
 
@@ -37,11 +36,19 @@ def at_size(entry: Entry, caches: Caches, n_obs: int) -> dict[str, Any]:
 
     Returns:
         ``n_rank``, ``coverage`` (param, level) at `LEVELS`, ``counts`` (param, bin), ``ks_p`` (param,), ``coverage_68``
-        and ``coverage_95`` (param,), ``n_tarp`` and ``tarp`` (level,), ``energy`` (mean and standard error); those that
-        the spectra do not give are missing.
+        and ``coverage_95`` (param,), ``n_tarp`` and ``tarp`` (level,); those that the spectra do not give are missing.
     """
     key = f"figures {_VERSION} of {n_obs}"
     found: dict[str, Any] = caches[entry.anchor].get(key, lambda: _statistics(entry, n_obs))
+    return found
+
+
+def mean_energy(entry: Entry, caches: Caches, n_obs: int) -> list[float] | None:
+    """Mean energy score of a run's first n_obs spectra and its standard error; None where not all of them have one."""
+    own = caches[entry.anchor]
+    found: list[float] | None = own.get(
+        f"mean energy {_VERSION} of {n_obs}", lambda: _mean_energy(energy_scores(entry, own)[:n_obs])
+    )
     return found
 
 
@@ -67,34 +74,20 @@ def _scatter(arrays: dict[str, Array]) -> dict[str, list[list[float | None]]]:
 def energy_histogram(entry: Entry, caches: Caches) -> dict[str, Any]:
     """``edges``, ``counts`` and ``median`` of the energy scores, and ``n_left_out``, those that have no logarithm."""
     found: dict[str, Any] = caches[entry.anchor].get(
-        f"energy {_VERSION}", lambda: _energy_histogram(_read(entry, ("energy_score",), entry.n_test)["energy_score"])
+        f"energy {_VERSION}", lambda: _energy_histogram(energy_scores(entry, caches[entry.anchor]))
     )
     return found
 
 
 def _read(entry: Entry, names: Sequence[str], n_obs: int) -> dict[str, Array]:
-    """The first rows of some arrays, not all of the file: most of its bytes are of no use here."""
-    path = entry.record.folder / SCORES
-    found = {}
-    try:
-        with h5py.File(path, "r") as file:
-            for name in names:
-                wanted = (entry.n_test,) if name in _JOINT else (entry.n_test, len(entry.parameters))
-                if name in file:
-                    if file[name].shape != wanted:
-                        raise ExobenchError(
-                            f"{path}: '{name}' has shape {file[name].shape}; run.json promises {wanted}."
-                        )
-                    found[name] = np.asarray(file[name][:n_obs], np.float64)
-                elif name not in _OPTIONAL:
-                    raise ExobenchError(f"{path} lacks '{name}'; run it again with rerun=true.")
-    except OSError as error:
-        raise ExobenchError(f"{path} cannot be read ({error}); run it again with rerun=true.") from error
-    return found
+    """The first rows of some arrays, without those that the record may lack."""
+    arrays = entry.arrays()
+    arrays.read(names)
+    return {name: arrays[name][:n_obs] for name in names if name in arrays}
 
 
 def _statistics(entry: Entry, n_obs: int) -> dict[str, Any]:
-    arrays = _read(entry, ("rank", "tarp_rank", "energy_score"), n_obs)
+    arrays = _read(entry, ("rank", "tarp_rank"), n_obs)
     found: dict[str, Any] = {}
     kept, n_missing = complete_ranks(arrays["rank"])
     if n_missing <= MISSING_SHARE * n_obs and len(kept) >= FEWEST:
@@ -109,13 +102,18 @@ def _statistics(entry: Entry, n_obs: int) -> dict[str, Any]:
             "coverage_95": curve[:, -1].tolist(),
         }
     tarp = arrays.get("tarp_rank", np.empty(0))
+    if tarp.ndim != 1:
+        raise ExobenchError(f"{entry.record.folder / SCORES}: 'tarp_rank' has shape {tarp.shape}; expected ({n_obs},).")
     tarp = tarp[np.isfinite(tarp)]
     if len(tarp) >= max(FEWEST, (1.0 - MISSING_SHARE) * n_obs):
         found |= {"n_tarp": len(tarp), "tarp": rounded(tarp_coverage(tarp, LEVELS))}
-    energy = arrays["energy_score"]
-    if n_obs > 1 and np.isfinite(energy).all():
-        found["energy"] = [float(energy.mean()), float(energy.std(ddof=1) / np.sqrt(n_obs))]
     return found
+
+
+def _mean_energy(energy: Array) -> list[float] | None:
+    if len(energy) < 2 or not np.isfinite(energy).all():
+        return None
+    return [float(energy.mean()), float(energy.std(ddof=1) / np.sqrt(len(energy)))]
 
 
 def _ks_p(entry: Entry, ranks: Array, n_obs: int) -> list[float | None]:

@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow.csv import write_csv
+from pyarrow.parquet import write_table as write_parquet
 
-SUFFIXES = ("csv", "parquet")
+_WRITERS = {"csv": write_csv, "parquet": write_parquet}
 
 
 def write_table(frame: pd.DataFrame, folder: Path, name: str) -> None:
@@ -29,11 +32,10 @@ def write_table(frame: pd.DataFrame, folder: Path, name: str) -> None:
             if len(known) and known.map(lambda v: isinstance(v, int | float)).all()
             else typed[column].map(lambda v: None if v is None else str(v)).astype("string")
         )
-    for suffix in SUFFIXES:
+    # Arrow writes text ten times as fast as pandas; it sets all text in quotes.
+    table = pa.Table.from_pandas(typed, preserve_index=False)
+    for suffix, write in _WRITERS.items():
         path = folder / f"{name}.{suffix}"
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        if suffix == "csv":
-            typed.to_csv(part, index=False)
-        else:
-            typed.to_parquet(part, index=False, engine="pyarrow")
+        write(table, part)
         os.replace(part, path)

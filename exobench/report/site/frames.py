@@ -11,7 +11,7 @@ from exobench.metrics.score import Score
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry, Problem
 from exobench.report.plots.robustness import shift_records
-from exobench.report.regions import region_rows
+from exobench.report.regions import region_fields
 from exobench.report.sections import Section
 from exobench.report.tables import Leaderboard
 from exobench.report.wording import leaves, plain
@@ -63,13 +63,13 @@ def regions_frame(section: Section, caches: Mapping[str, Cache]) -> pd.DataFrame
     """Scores by region of all runs that have them."""
     columns: dict[str, list[Any]] = {key: [] for key in (*_NAME, *_REGION)}
     for entry in section.scored:
-        own = region_rows(entry, caches[entry.anchor])
+        own = region_fields(entry, caches[entry.anchor])
         for key, value in _name(entry).items():
             columns[key] += [value] * len(own)
         columns["group"] += [group for group, _, _ in own]
         columns["region"] += [label for _, label, _ in own]
-        for key in _SCORE:
-            columns[key] += [getattr(score, key) for _, _, score in own]
+        for place, key in enumerate(_SCORE):
+            columns[key] += [fields[place] for _, _, fields in own]
     return pd.DataFrame(columns)
 
 

@@ -19,6 +19,7 @@ from exobench.report.plots import DARK, LIGHT
 from exobench.report.plots.text import short_label
 from exobench.report.scores import HEAT, TOGETHER
 from exobench.report.site import glossary
+from exobench.report.site.cells import note_mark, region_cells, value_cells
 from exobench.report.site.drawn import safe_json
 from exobench.report.site.plain_words import metric_term
 from exobench.report.wording import count, duration, gibibytes, leaves, plain
@@ -46,11 +47,14 @@ def environment() -> Environment:
         "count": count,
         "duration": duration,
         "gibibytes": gibibytes,
+        "value_cells": value_cells,
+        "region_cells": region_cells,
         "symbol": lambda parameter: Markup(short_label(parameter)),
     }
     made.filters.update(filters)
     made.globals.update(
         glossary=glossary,
+        note_mark=note_mark,
         metric_terms=lambda names: [term for term in map(metric_term, names) if term],
         metrics=METRICS,
         metrics_version=METRICS_VERSION,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from exobench.report.artwork import Artwork, artwork
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry
-from exobench.report.regions import RegionSheet, region_sheet
+from exobench.report.regions import RegionSheet, worst_region
 from exobench.report.sections import Section, settings_apart
 from exobench.report.site.drawn import Drawing
 from exobench.report.tables import Leaderboard, ScoreSheet, leaderboards
@@ -81,7 +81,7 @@ class TaskView:
 
 @dataclass(frozen=True)
 class RunView:
-    """The page of one run."""
+    """The page of one run; of its section the names alone are needed."""
 
     section: Section
     entry: Entry
@@ -107,9 +107,6 @@ def task_view(
 ) -> TaskView:
     """Tables of a task."""
     apart = settings_apart(section.entries)
-    lines = []
-    for entry in section.scored:
-        sheet = region_sheet(entry, caches[entry.anchor])
-        lines.append(RunLine(entry, apart[entry.anchor], sheet.worst if sheet else ""))
+    lines = [RunLine(e, apart[e.anchor], worst_region(e, caches[e.anchor])) for e in section.scored]
     pictures = [entry for entry in section.scored if artwork(entry, caches[entry.anchor])["own"]]
     return TaskView(section, leaderboards(section, caches), lines, drawing, shifts, pictures)
