@@ -78,8 +78,8 @@ def search_part(history: History) -> SearchPart:
     notes = [lacking] if lacking else []
     if history.complete and not any(trial.curve for trial in history.complete):
         notes.append(
-            "No learning curves, and no trial was ended early by its own: losses are kept only where trials may be "
-            "ended early (prune=true and one objective), and a short training may reach no validation before its end."
+            "No learning curves, and no trial was ended early by its own: validation losses are kept where there is "
+            "one objective, some methods report none, and a short training may reach no validation before its end."
         )
     _, beyond = figures.frame_of(history)
     if beyond:

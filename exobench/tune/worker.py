@@ -57,10 +57,10 @@ def _run(
     bench: Bench, board: Board, trial: optuna.trial.Trial, values: Mapping[str, Value], stop: Callable[[], bool]
 ) -> None:
     def report(place: int, loss: float) -> bool:
-        if not bench.settings.prune:
+        if bench.settings.second is not None:  # Optuna keeps no losses where there are two objectives
             return False
         trial.report(bench.settings.loss_sign * loss, place)
-        return trial.should_prune()
+        return bench.settings.prune and trial.should_prune()
 
     try:
         with board.alive(trial):

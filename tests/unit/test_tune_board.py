@@ -184,11 +184,29 @@ def test_two_objectives_have_a_front_with_the_best_first(tmp_path):
 @pytest.mark.parametrize("objective", ["nltp", "skill"])
 def test_the_trial_with_the_higher_validation_loss_ends_early_whatever_the_objective(tmp_path, objective):
     settings = settings_of(f"objective={objective}")
-    bench = SimpleNamespace(settings=settings)
-    board = Board(open_study(settings, tmp_path, 1), settings.space, tmp_path, settings)
+    states, curves = ends_of([1.0] * 6 + [0.1, 5.0], settings, tmp_path)
+    assert states == [*["COMPLETE"] * 7, "PRUNED"]
+    assert (curves[6]["2"], curves[7]["2"]) == (0.1, 5.0)
 
-    def trial_with(loss):
-        def run(values, stop, report):
+
+def test_losses_are_kept_where_no_trial_may_end_early(tmp_path):
+    states, curves = ends_of([1.0] * 6 + [5.0], settings_of("prune=false"), tmp_path)
+    assert states == ["COMPLETE"] * 7
+    assert curves[6] == {str(place): 5.0 for place in range(1, 9)}
+
+
+def test_two_objectives_keep_no_losses(tmp_path):
+    states, curves = ends_of([1.0], settings_of("second=training_seconds"), tmp_path)
+    assert (states, curves) == (["COMPLETE"], [{}])
+
+
+def ends_of(losses, settings, folder):
+    """States and curves of trials whose validation losses never change."""
+    bench = SimpleNamespace(settings=settings)
+    board = Board(open_study(settings, folder, 1), settings.space, folder, settings)
+    for loss in losses:
+
+        def run(values, stop, report, loss=loss):
             for place in range(1, 9):
                 if report(place, loss):
                     raise Pruned
@@ -197,13 +215,9 @@ def test_the_trial_with_the_higher_validation_loss_ends_early_whatever_the_objec
         bench.run = run
         trial, values = board.take()
         _run(bench, board, trial, values, lambda: False)
-        return trials(board)[trial.number].state.name
-
-    assert [trial_with(1.0) for _ in range(6)] == ["COMPLETE"] * 6
-    assert [trial_with(loss) for loss in (0.1, 5.0)] == ["COMPLETE", "PRUNED"]
-    write_summary(board.study, settings, tmp_path, "t")
-    curves = [trial["curve"] for trial in json.loads((tmp_path / "study.json").read_text())["trials"]]
-    assert (curves[6]["2"], curves[7]["2"]) == (0.1, 5.0)
+    write_summary(board.study, settings, folder, "t")
+    curves = [trial["curve"] for trial in json.loads((folder / "study.json").read_text())["trials"]]
+    return [trial.state.name for trial in trials(board)], curves
 
 
 def test_the_experiment_of_a_search_takes_the_spectra_of_the_search(tmp_path, monkeypatch):
