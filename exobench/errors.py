@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
+
+import exobench
+
+if getattr(exobench, "__file__", None) is None:
+    # Where Python is started above a checkout, its folder comes before the package that an editable install knows of.
+    raise ImportError(
+        f"Python takes the folder {next(iter(exobench.__path__))} for the package exobench: start it in that folder or "
+        f"anywhere else, but not in {Path.cwd()}."
+    )
 
 
 class ExobenchError(ValueError):

@@ -199,6 +199,8 @@ def _checked_value(key: str, value: Any, parameter: inspect.Parameter) -> Any:
         return value
     if isinstance(value, list) and "Sequence" in str(parameter.annotation):
         return value
+    if isinstance(value, str) and "str" in map(str.strip, str(parameter.annotation).split("|")):
+        return value
     if isinstance(value, dict) and any(kind in str(parameter.annotation) for kind in ("Any", "dict", "Mapping")):
         return value
     kind, expected = type(default), _KINDS.get(type(default))

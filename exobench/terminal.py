@@ -85,7 +85,7 @@ def format_score(score: Score, digits: str) -> str:
         return score.status
     if score.standard_error is None:
         return f"{score.value:{digits}}"
-    error = f"{score.standard_error:.1g}"
+    error = np.format_float_positional(float(f"{score.standard_error:.1g}"), trim="-")
     return f"{score.value:{digits}} ±{error.removeprefix('0') or error}"
 
 
@@ -120,7 +120,7 @@ def _joint_lines(record: RunRecord, scores: Sequence[Score], floor: Sequence[Sco
     calibration = record["calibration"]
     return (
         f"Energy score {format_score(energy, '.4f')} (the prior {format_score(base, '.4f')}; lower is better). "
-        f"Calibration: {calibration['status']} ({calibration['reason']})\n"
+        f"Calibration: {calibration['status']} ({calibration['reason'].rstrip('.')}).\n"
         f"{record['cost']['seconds_per_posterior']:.3g} s a posterior, "
         f"{record['cost']['n_parameters']:,} trained numbers, "
         f"peak memory {record['cost']['peak_memory_bytes'] / 2**30:.1f} GiB."

@@ -5,6 +5,7 @@ Imports sbi: import this module inside functions only.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from exobench.errors import ExobenchError
 from exobench.neural.gaussian_whitening import GaussianWhitening
+
+# nflows calls it once in each process; nobody who trains a flow can do anything about it.
+warnings.filterwarnings("ignore", message="torch.triangular_solve is deprecated", category=UserWarning)
 
 ATTEMPTS = 20
 """Draws of new latents for one spectrum before sampling gives up with an error."""

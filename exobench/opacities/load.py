@@ -95,7 +95,7 @@ def _load_gas(
     folder: OpacityFolder, gas: str, edges: Array, temperature_range_k: tuple[float, float] | None, average: str
 ) -> CrossSections | KTable:
     file, table = _read_gas(folder, gas, edges, average)
-    logger.info("%s: %s", gas, file)
+    logger.info("Opacities of %s: %s", gas, file)
     check_table(str(file), table, edges)
     check_temperatures(str(file), gas, table.temperature_k, temperature_range_k)
     return table

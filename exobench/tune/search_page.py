@@ -1,36 +1,36 @@
-"""``search.html``: a folder that tells of searches, opens from the file system and can be sent on."""
+"""``search/search.html``: the page of a report's site that tells of searches for settings."""
 
 from __future__ import annotations
 
 import importlib.resources
-import json
-import logging
 import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import ChoiceLoader, DictLoader, FunctionLoader
 from markupsafe import Markup
 
-import exobench
 from exobench.errors import ExobenchError, MissingDependencyError
 from exobench.files import write_atomically
 from exobench.places import Places
-from exobench.report.plots.palette import DARK, LIGHT
+from exobench.report.cache import ASSETS
+from exobench.report.site.drawn import safe_json
+from exobench.report.site.render import environment, resource
 from exobench.small_commands import split_arguments
 from exobench.tune.history import find_searches, read_history
 from exobench.tune.page import SearchPart, search_part
 
-log = logging.getLogger(__name__)
-
-PAGE, PLOTLY, FOLDER = "search.html", "plotly.min.js", "search"
+PAGE, FOLDER, INDEX = "search.html", "search", "index.html"
+STYLES_AND_SCRIPTS, PLOTLY = ("site.css", "site.js"), "plotly.min.js"
+TEMPLATE = "search.html.j2"
 HELP = """usage: python -m exobench.tune report [FOLDER ...] [paths.runs=FOLDER] [paths.reports=FOLDER]
 
 Tells of searches on a page, search/search.html in paths.reports (default: ./reports): progress, what mattered, what
 ended early and why. FOLDER is that of a search, or one above some; default: tune in paths.runs (EXOBENCH_RUNS, else
-./runs). A search that is under way is shown as it stands. The page needs no network.
+./runs). A search that is under way is shown as it stands. The page needs no network; it is one of those that python -m
+exobench.report makes, and leads to their first page where that is there.
 """
 
 
@@ -61,12 +61,14 @@ def _searches(folders: Sequence[Path]) -> list[Path]:
 
 
 def write_page(parts: Sequence[SearchPart], folder: Path, *, plotly: str | None = None) -> Path:
-    """Writes ``search.html``, its tables as CSV files and the script that draws its figures.
+    """Writes ``search.html``, a page of the site that the folder above holds, and its tables as CSV files.
 
     Args:
         parts: one a search.
-        folder: made if missing.
-        plotly: where the script is already, relative to the folder; None to put it there.
+        folder: directly below the site's; made if missing.
+        plotly: given by a site under construction, which has its first page, styles and scripts from elsewhere: where
+            the script that draws figures is, relative to the folder. None puts styles and scripts beside the page and
+            leads to a first page only where there is one.
 
     Returns:
         The page's path.
@@ -74,6 +76,7 @@ def write_page(parts: Sequence[SearchPart], folder: Path, *, plotly: str | None 
     Raises:
         ExobenchError: the folder cannot be written.
     """
+    site = folder.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for part in parts:
@@ -81,17 +84,12 @@ def write_page(parts: Sequence[SearchPart], folder: Path, *, plotly: str | None 
             for table in part.tables:
                 write_atomically(folder / part.name / f"{table.name}.csv", table.table.to_csv(index=False).encode())
         if plotly is None:
-            shutil.copyfile(_plotly(), folder / PLOTLY)
-        write_atomically(folder / PAGE, _render(parts, plotly or PLOTLY).encode())
+            _write_assets(site / ASSETS)
+        has_index = plotly is not None or (site / INDEX).is_file()
+        write_atomically(folder / PAGE, _render(parts, has_index=has_index).encode())
     except OSError as error:
         raise ExobenchError(f"the page cannot be written to {folder}: {error}.") from error
     return folder / PAGE
-
-
-def script_json(content: Any) -> Markup:
-    """JSON that may stand within a script element, whatever names it holds."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026"))
 
 
 def cell(value: Any) -> str:
@@ -103,6 +101,14 @@ def cell(value: Any) -> str:
     return str(value)
 
 
+def _write_assets(folder: Path) -> None:
+    """What all pages of a site share: a site that is there has the same files."""
+    folder.mkdir(exist_ok=True)
+    for name in STYLES_AND_SCRIPTS:
+        write_atomically(folder / name, resource(name).encode())
+    shutil.copyfile(_plotly(), folder / PLOTLY)
+
+
 def _plotly() -> Path:
     try:
         return Path(str(importlib.resources.files("plotly") / "package_data" / PLOTLY))
@@ -110,13 +116,14 @@ def _plotly() -> Path:
         raise MissingDependencyError("the page of a search needs the package plotly: pip install plotly.") from error
 
 
-def _render(parts: Sequence[SearchPart], plotly: str) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update({"script_json": script_json, "cell": cell})
-    source = (importlib.resources.files("exobench.tune") / "search.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+def _render(parts: Sequence[SearchPart], *, has_index: bool) -> str:
+    source = (importlib.resources.files("exobench.tune") / TEMPLATE).read_text(encoding="utf-8")
+    site = environment()
+    own = site.overlay(loader=ChoiceLoader([DictLoader({TEMPLATE: source}), FunctionLoader(resource)]))
+    return own.get_template(TEMPLATE).render(
         parts=parts,
-        plotly=plotly,
-        colours={LIGHT[name]: DARK[name] for name in LIGHT},
-        version=exobench.__version__,
+        cell=cell,
+        script_json=lambda figure: Markup(safe_json(figure)),
+        has_index=has_index,
+        root="../",
     )

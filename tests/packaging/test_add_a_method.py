@@ -16,20 +16,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A folder that looks to Python like the site-packages of a stranger's install."""
+    """A folder into which pip has installed the package, made of nothing but what CONTRIBUTING.md prints."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code, call = re.findall(r"```python\n(.*?)```", text, re.S)
     entry = re.search(r"```toml\n(.*?)```", text, re.S)
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "neighbours").mkdir()
-    (folder / "neighbours" / "__init__.py").touch()
-    (folder / "neighbours" / "method.py").write_text(code, encoding="utf-8")
+    folder, source = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("neighbours")
+    (source / "neighbours").mkdir()
+    (source / "neighbours" / "method.py").write_text(code, encoding="utf-8")
+    (source / "pyproject.toml").write_text(entry.group(1), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", folder, source]
+    done = subprocess.run([*pip, *offline], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     (folder / "check.py").write_text(call, encoding="utf-8")
-    info = folder / "neighbours-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: neighbours\nVersion: 1.0\n", encoding="utf-8")
-    points = entry.group(1).replace('[project.entry-points."exobench.methods"]', "[exobench.methods]").replace('"', "")
-    (info / "entry_points.txt").write_text(points, encoding="utf-8")
     return folder
 
 

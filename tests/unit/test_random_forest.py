@@ -13,6 +13,7 @@ from exobench.noise import ConstantNoise
 from exobench.parameters import Parameter, ParameterSpace
 from exobench.prior import UniformPrior
 from exobench.problem import InferenceProblem
+from exobench.registry import build_method
 from exobench_baselines.random_forest.features import Features
 from exobench_baselines.random_forest.method import RandomForest
 from exobench_baselines.random_forest.posterior import ForestPosterior
@@ -275,6 +276,16 @@ def test_missing_bins_are_refused(tmp_path):
 def test_wrong_values_are_named(name, value):
     with pytest.raises(ExobenchError, match=rf"{name}"):
         RandomForest(**{name: value})
+
+
+def test_the_share_of_columns_is_given_as_a_number_or_as_sqrt():
+    def share(value):
+        return build_method({"name": "random_forest", "max_features": value}).max_features
+
+    assert share("sqrt") == "sqrt"
+    assert isinstance(share(1), float)
+    with pytest.raises(ExobenchError, match="max_features=log must be a share above 0 and up to 1, or sqrt"):
+        share("log")
 
 
 def test_a_forest_is_surprised_by_what_it_never_saw(tmp_path):

@@ -59,7 +59,8 @@ def test_the_first_page_leads_to_the_page_of_all_searches(tmp_path):
     assert '<a href="search/search.html#hotjupiter-npe-0123456789ab">npe on hotjupiter</a>' in text
     page = (reports / "search/search.html").read_text(encoding="utf-8")
     assert 'id="hotjupiter-npe-0123456789ab"' in page
-    assert 'src="../assets/plotly.min.js"' in page
+    assert 'src="../assets/site.js"' in page
+    assert '<a href="../index.html">Overview</a>' in page
     assert (reports / "assets/plotly.min.js").is_file()
 
 

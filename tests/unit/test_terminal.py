@@ -16,8 +16,10 @@ import pytest
 
 from exobench import progress as said
 from exobench.data import __main__ as data
+from exobench.metrics.score import Score
 from exobench.progress import Progress, clock, pace, track
 from exobench.small_commands import command_arguments, take_verbosity
+from exobench.terminal import format_score
 
 RUN = ["-m", "exobench", "task=linear_gaussian", "budget=300", "n_test=25", "n_draws=50", "workers=1", "report=false"]
 SLOW = """
@@ -179,3 +181,18 @@ def test_rates_as_people_say_them(rate, words):
 )
 def test_times_as_people_say_them(seconds, words):
     assert clock(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "digits", "text"),
+    [
+        (0.1234, 0.0213, ".2f", "0.12 ±.02"),
+        (1.0, 0.0, ".2f", "1.00 ±0"),
+        (1.0, 8.2e-5, ".2f", "1.00 ±.00008"),
+        (20.5, 2.1, ".3g", "20.5 ±2"),
+        (48.2, 9.7, ".3g", "48.2 ±10"),
+        (271.3, 29.6, ".3g", "271 ±30"),
+    ],
+)
+def test_a_standard_error_has_one_digit_and_no_exponent(value, error, digits, text):
+    assert format_score(Score("crps", "temperature_k", value, error, n_obs=25, status="ok"), digits) == text

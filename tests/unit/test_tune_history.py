@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,7 +22,7 @@ from exobench.tune.best import write_summary
 from exobench.tune.figures import frame_of
 from exobench.tune.importance import FEWEST, importance
 from exobench.tune.page import search_part
-from exobench.tune.search_page import cell, report, script_json, write_page
+from exobench.tune.search_page import cell, report, write_page
 from exobench.tune.settings import TuneSettings
 from exobench.tune.space import Space
 from exobench.tune.study import Board, open_study
@@ -212,7 +213,7 @@ def test_every_stage_of_a_search_has_a_page(tmp_path):
     assert "front" in tables["two"]
     for part in parts.values():
         json.dumps([entry.figure for entry in itertools.chain(part.figures, part.slices)], allow_nan=False)
-    path = write_page(list(parts.values()), tmp_path)
+    path = write_page(list(parts.values()), tmp_path / "search")
     assert path.read_text().count('class="plot"') == sum(
         len(part.figures) + len(part.slices) for part in parts.values()
     )
@@ -222,7 +223,8 @@ def test_names_stay_names(tmp_path):
     evil = "</script><script>alert(1)</script><img src=x>"
     space = {evil: ["choice", 0.0, 0.0, False, [evil, "plain"]]}
     trials = [trial_of(0, [1.0], params={evil: evil}), trial_of(1, state="fail", reason=evil, params={evil: "plain"})]
-    page = write_page([search_part(replace(history_of(*trials, space=space), method=evil.replace("/", "")))], tmp_path)
+    history = replace(history_of(*trials, space=space), method=evil.replace("/", ""))
+    page = write_page([search_part(history)], tmp_path / "search")
     text = page.read_text()
     assert "alert(1)" in text
     assert "<script>alert" not in text
@@ -232,29 +234,32 @@ def test_names_stay_names(tmp_path):
 def test_a_table_and_its_csv_hold_every_trial(tmp_path):
     history = many(4, lambda trial: [trial.params["depth"] / 3])
     part = search_part(history)
-    write_page([part], tmp_path)
-    lines = (tmp_path / part.name / "trials.csv").read_text().splitlines()
+    write_page([part], tmp_path / "search")
+    lines = (tmp_path / "search" / part.name / "trials.csv").read_text().splitlines()
     assert lines[0].split(",")[:4] == ["trial", "state", "nltp", "standard_error"]
     assert [float(line.split(",")[2]) for line in lines[1:]] == [trial.values[0] for trial in history.trials]
 
 
-def test_a_page_that_shares_its_script_has_none_of_its_own(tmp_path):
+def test_a_page_of_a_site_under_construction_brings_no_assets(tmp_path):
     page = write_page([search_part(history_of(trial_of(0, [1.0])))], tmp_path / "search", plotly="../a/plotly.min.js")
-    assert '<script src="../a/plotly.min.js">' in page.read_text()
-    assert not (tmp_path / "search" / "plotly.min.js").exists()
+    assert '<a href="../index.html">Overview</a>' in page.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["search"]
 
 
-def test_cells_and_scripts():
-    assert [cell(value) for value in (None, math.nan, 3.0, 0.123456, 919_732.0, "a")] == [
-        "",
-        "",
-        "3",
-        "0.1235",
-        "919732",
-        "a",
-    ]
-    assert json.loads(script_json({"a": "</b>&"})) == {"a": "</b>&"}
-    assert "<" not in script_json("</script>")
+def test_a_page_made_alone_finds_its_styles_and_scripts_and_leads_to_no_page_that_is_not_there(tmp_path):
+    part = search_part(many(3, lambda trial: [trial.params["depth"]]))
+    page = write_page([part], tmp_path / "search")
+    found = re.findall(r'(?:href|src)="([^"#]+)"', page.read_text())
+    assert {"../assets/site.css", "../assets/site.js", f"{part.name}/trials.csv"} <= set(found)
+    assert [link for link in found if not (page.parent / link).is_file()] == []
+    assert (tmp_path / "assets/plotly.min.js").is_file()
+    (tmp_path / "index.html").touch()
+    assert '<a href="../index.html">Overview</a>' in write_page([part], tmp_path / "search").read_text()
+
+
+def test_cells_read_as_people_write_them():
+    values = (None, math.nan, 3.0, 0.123456, 919_732.0, "a")
+    assert [cell(value) for value in values] == ["", "", "3", "0.1235", "919732", "a"]
 
 
 @pytest.mark.parametrize(
