@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exobench.errors import ExobenchError
-from exobench.report.cache import ASSETS
 from exobench.report.entries import Problem
 
 SEARCHES = "tune"
@@ -54,5 +53,5 @@ def write_searches(runs: Path, reports: Path, problems: list[Problem]) -> Search
             problems.append(Problem(folder.relative_to(runs).as_posix(), reason))
     if not parts:
         return None
-    written = write_page(parts, reports / FOLDER, plotly=f"../{ASSETS}/plotly.min.js")
+    written = write_page(parts, reports / FOLDER, in_site=True)
     return Searches(written.relative_to(reports).as_posix(), [(part.name, part.title) for part in parts])

@@ -60,15 +60,14 @@ def _searches(folders: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def write_page(parts: Sequence[SearchPart], folder: Path, *, plotly: str | None = None) -> Path:
+def write_page(parts: Sequence[SearchPart], folder: Path, *, in_site: bool = False) -> Path:
     """Writes ``search.html``, a page of the site that the folder above holds, and its tables as CSV files.
 
     Args:
         parts: one a search.
         folder: directly below the site's; made if missing.
-        plotly: given by a site under construction, which has its first page, styles and scripts from elsewhere: where
-            the script that draws figures is, relative to the folder. None puts styles and scripts beside the page and
-            leads to a first page only where there is one.
+        in_site: of a site under construction, which has its first page, styles and scripts from elsewhere; else they
+            are put beside the page, which leads to a first page only where there is one.
 
     Returns:
         The page's path.
@@ -83,9 +82,9 @@ def write_page(parts: Sequence[SearchPart], folder: Path, *, plotly: str | None 
             (folder / part.name).mkdir(exist_ok=True)
             for table in part.tables:
                 write_atomically(folder / part.name / f"{table.name}.csv", table.table.to_csv(index=False).encode())
-        if plotly is None:
+        if not in_site:
             _write_assets(site / ASSETS)
-        has_index = plotly is not None or (site / INDEX).is_file()
+        has_index = in_site or (site / INDEX).is_file()
         write_atomically(folder / PAGE, _render(parts, has_index=has_index).encode())
     except OSError as error:
         raise ExobenchError(f"the page cannot be written to {folder}: {error}.") from error

@@ -241,7 +241,7 @@ def test_a_table_and_its_csv_hold_every_trial(tmp_path):
 
 
 def test_a_page_of_a_site_under_construction_brings_no_assets(tmp_path):
-    page = write_page([search_part(history_of(trial_of(0, [1.0])))], tmp_path / "search", plotly="../a/plotly.min.js")
+    page = write_page([search_part(history_of(trial_of(0, [1.0])))], tmp_path / "search", in_site=True)
     assert '<a href="../index.html">Overview</a>' in page.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["search"]
 
