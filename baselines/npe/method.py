@@ -40,13 +40,19 @@ class NPE(NeuralMethod):
         ExobenchError: a value that no fit can use.
     """
 
-    default_training: ClassVar[dict[str, Any]] = {"epochs": 70}
+    default_embedding: ClassVar[dict[str, Any]] = {"blocks": 2, "n_context": 64}
+    default_training: ClassVar[dict[str, Any]] = {
+        "epochs": 70,
+        "batch_size": 256,
+        "learning_rate": 4e-3,
+        "weight_decay": 3e-3,
+    }
 
     def __init__(
         self,
         flow: str = "nsf",
-        transforms: int = 4,
-        hidden: int = 64,
+        transforms: int = 3,
+        hidden: int = 80,
         bins: int = 8,
         tail_bound: float = 5.0,
         whiten: bool = True,
