@@ -24,6 +24,7 @@ _PACKAGES = (
     "nautilus-sampler",
     "dynesty",
     "taurex",
+    "optuna",
 )
 
 

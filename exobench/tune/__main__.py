@@ -62,7 +62,7 @@ def _search(given: Sequence[str]) -> None:
     from exobench.tune.best import write_experiment, write_summary
     from exobench.tune.settings import TuneSettings
     from exobench.tune.starts import best_of
-    from exobench.tune.study import Board, open_study
+    from exobench.tune.study import Board, open_study, sign
     from exobench.tune.trial import open_bench
     from exobench.tune.worker import work
 
@@ -80,6 +80,7 @@ def _search(given: Sequence[str]) -> None:
     bench.problem(settings.space.defaults)  # refuses a method that cannot run here before anything is tried
     seed = derived_seed("tune sampler", settings.run.seed, worker_number()) % 2**32
     study = open_study(settings, bench.folder, seed)
+    sign(study, bench.folder, bench.device)
     board = Board(study, settings.space, bench.folder, settings, starts)
     write_summary(study, settings, bench.folder, bench.task.task_id)  # so that a report finds it under way
     try:

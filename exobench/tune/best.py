@@ -18,7 +18,7 @@ from exobench.settings import RunSettings
 from exobench.task import TaskRequest
 from exobench.tune.settings import TuneSettings
 from exobench.tune.space import with_values
-from exobench.tune.study import NOT_COUNTED, REASON, locked
+from exobench.tune.study import MADE_BY, NOT_COUNTED, REASON, locked
 
 TRIALS, SUMMARY = "trials.csv", "study.json"
 _FACTS = ("standard_error", "training_seconds", "seconds_per_posterior", "n_parameters")
@@ -39,6 +39,7 @@ def write_summary(study: Any, settings: TuneSettings, folder: Path, task_id: str
         "n_scored": settings.n_score,
         "n_trials": settings.n_trials,
         "space": settings.space.describe(),
+        "made_by": study.user_attrs.get(MADE_BY, []),
         "best": [trial.number for trial in best_trials(study, settings)],
         "trials": trials,
     }

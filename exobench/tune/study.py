@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exobench.errors import ExobenchError, MissingDependencyError
+from exobench.provenance import code_version, hardware, package_versions
 from exobench.seeds import derived_seed
 from exobench.tune.settings import TuneSettings
 from exobench.tune.space import Space, Value, key_of
@@ -26,6 +27,8 @@ KEY, TRY, REASON, NOT_COUNTED = "key", "try", "reason", "not_counted"
 its place among the n_trials is free again."""
 STARTS = "starts"
 """Attribute of a study: what the values that it was given to begin with are known by."""
+MADE_BY = "made_by"
+"""Attribute of a study: code and machines that worked on it."""
 FEWEST = 3
 """Trials after which a search without a success is given up."""
 _MOST_TRIES = 2
@@ -79,6 +82,15 @@ def open_study(settings: TuneSettings, folder: Path, worker_seed: int) -> optuna
     if n_known:  # a worker that starts again would suggest again what it did at first
         study.sampler = _sampler(derived_seed("resumed", worker_seed, n_known) % 2**32)
     return study
+
+
+def sign(study: optuna.study.Study, folder: Path, device: str) -> None:
+    """Notes in the study which code on which machine works on it, once for each."""
+    maker = {"versions": {**code_version(), **package_versions()}, "hardware": hardware(device)}
+    with locked(folder):
+        known = study.user_attrs.get(MADE_BY, [])
+        if maker not in known:
+            study.set_user_attr(MADE_BY, [*known, maker])
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:

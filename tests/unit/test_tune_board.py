@@ -21,7 +21,7 @@ optuna = pytest.importorskip("optuna", reason="needs the extra 'tune'")
 
 from exobench.tune.best import best_trials, write_experiment, write_summary  # noqa: E402
 from exobench.tune.starts import best_of  # noqa: E402
-from exobench.tune.study import KEY, NOT_COUNTED, REASON, Board, TakenAway, open_study  # noqa: E402
+from exobench.tune.study import KEY, NOT_COUNTED, REASON, Board, TakenAway, open_study, sign  # noqa: E402
 from exobench.tune.trial import Pruned, Result  # noqa: E402
 from exobench.tune.worker import _run  # noqa: E402
 
@@ -94,6 +94,17 @@ def test_the_best_of_an_earlier_search_follow_the_defaults_once(tmp_path):
     board = Board(open_study(settings, later, 2), settings.space, later, settings, best)  # the same command again
     assert [board.take()[1] for _ in range(2)] == best[1:]
     assert board.take()[1] not in [settings.space.defaults, *best]
+
+
+def test_a_search_names_the_code_and_the_machines_that_made_it(tmp_path):
+    settings = settings_of()
+    for _ in range(2):
+        study = open_study(settings, tmp_path, 1)
+        sign(study, tmp_path, "cpu")
+    write_summary(study, settings, tmp_path, "linear_gaussian-1")
+    (maker,) = json.loads((tmp_path / "study.json").read_text())["made_by"]
+    assert maker["versions"]["optuna"] == optuna.__version__
+    assert (maker["hardware"]["device"], bool(maker["hardware"]["processor"])) == ("cpu", True)
 
 
 def test_an_earlier_search_that_does_not_fit_is_refused(tmp_path):
