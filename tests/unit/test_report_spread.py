@@ -30,7 +30,14 @@ def test_two_processes_write_what_one_writes(tmp_path, monkeypatch):
     in_two_processes(monkeypatch)
     together = contents(build_page(runs, tmp_path / "together").parent)
     assert sum(name.startswith("runs/") for name in alone) == 7
-    assert alone == together
+    assert alone.keys() == together.keys()
+    assert [around_difference(alone[name], together[name]) for name in alone if alone[name] != together[name]] == []
+
+
+def around_difference(one, other):
+    """Where two texts part."""
+    place = next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[max(0, place - 60) : place + 30], other[max(0, place - 60) : place + 30]
 
 
 def test_settings_that_only_a_broken_record_made_worth_telling_are_not_told(tmp_path):
