@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from exobench.report.plots.palette import LIGHT, method_styles
@@ -118,7 +119,8 @@ def learning_curves(axes: Axes, records: Sequence[RunRecord], exact: RunRecord, 
         )
     axes.set(xscale="log", yscale="log", xlabel="training spectra", ylabel="energy score above the limit")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(fontsize=8, frameon=False)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 _STEP_PX, _PAUSE_MS = 1000, 250
+_SCALE = 0.75
+"""At which the widest tables fit between the margins."""
 
 
 def print_page(page: Page, source: Path, target: Path) -> None:
@@ -25,7 +27,8 @@ def print_page(page: Page, source: Path, target: Path) -> None:
         page.wait_for_timeout(_PAUSE_MS)
     page.emulate_media(media="print")
     page.wait_for_timeout(4 * _PAUSE_MS)
-    page.pdf(path=target, format="A4", print_background=True)
+    margins = dict.fromkeys(("top", "right", "bottom", "left"), "12mm")
+    page.pdf(path=target, format="A4", scale=_SCALE, margin=margins, print_background=True)
 
 
 def main() -> None:
