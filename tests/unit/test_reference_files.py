@@ -190,7 +190,7 @@ def test_the_exact_row_of_a_shift_is_that_posterior_and_stands_beside_runs(task,
         "method.n_effective=600", "method.effective_per_draw=1.0",
     ]  # fmt: skip
     main(arguments)
-    assert "noise_50ppm, 2 spectra (2 by importance, 0 by nested)" in capsys.readouterr().out
+    assert "noise_50ppm, 2 spectra (2 by nested, 0 by nested)" in capsys.readouterr().out
     runs_of_task = tmp_path / "linear_gaussian"
     folder = exact_row_folder(runs_of_task, "noise_50ppm")
     stored = read_arrays(folder / "draws.h5")
