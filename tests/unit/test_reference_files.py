@@ -200,7 +200,7 @@ def test_the_exact_row_of_a_shift_is_that_posterior_and_stands_beside_runs(task,
     z = (stored["theta"].mean(axis=1) - truth.mean(axis=1)) / truth.std(axis=1) * np.sqrt(300)
     assert np.abs(z).max() < 4
     named = find_shift("noise_50ppm")
-    key = exact_row_key(named, None, task.task_id)
+    key = exact_row_key(named, task.task_id)
     found = exact_row_beside(runs_of_task, "noise_50ppm", key, folder)
     assert found["n_test"] == found["n_compared"] == 2
     assert found["energy_score_beyond_exact"]["difference"] == 0.0
