@@ -14,6 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 _STEP_PX, _PAUSE_MS = 1000, 250
+_ELSEWHERE = "a[href]:not([href^='#']):not([href^='http'])"
 _SCALE = 0.75
 """At which the widest tables fit between the margins."""
 
@@ -25,6 +26,8 @@ def print_page(page: Page, source: Path, target: Path) -> None:
     for top in range(0, page.evaluate("document.body.scrollHeight"), _STEP_PX):
         page.evaluate(f"window.scrollTo(0, {top})")
         page.wait_for_timeout(_PAUSE_MS)
+    # Links to other pages of the site would lead into a folder of this machine.
+    page.eval_on_selector_all(_ELSEWHERE, "links => links.forEach(link => link.removeAttribute('href'))")
     page.emulate_media(media="print")
     page.wait_for_timeout(4 * _PAUSE_MS)
     margins = dict.fromkeys(("top", "right", "bottom", "left"), "12mm")
