@@ -43,9 +43,11 @@ def main() -> None:
     sources = sorted((given.site / "tasks").glob("*.html"))
     if not sources:
         raise SystemExit(f"{given.site} holds no tasks/*.html: make it with python -m exobench.report.")
+    chromium = os.environ.get("EXOBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise SystemExit("no Chromium here: scripts/browser/install.sh installs it, EXOBENCH_CHROMIUM names another.")
     given.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        chromium = os.environ.get("EXOBENCH_CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for source in sources:
             page = browser.new_page(viewport={"width": 1000, "height": 1400})
