@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +19,13 @@ from exobench.report.sections import Section, sections
 from exobench.report.site import frames
 from exobench.report.site.downloads import write_table
 from exobench.report.site.drawn import Drawing, drawing
-from exobench.report.site.render import environment, resource
+from exobench.report.site.render import environment
+from exobench.report.site.shared_files import copy_plotly, write_own
 from exobench.report.site.views import TaskView, task_view
 
 log = logging.getLogger(__name__)
 
 PAGE = "index.html"
-_OWN = ("site.css", "site.js")
 
 
 @dataclass
@@ -129,10 +126,9 @@ def _write_tables(site: Site, view: TaskView) -> None:
 
 def _finish(site: Site, views: Sequence[TaskView], runs: Path, searches: Searches | None) -> None:
     """Scripts and styles, the first page last, then what no longer belongs here goes."""
-    for name in _OWN:
-        write_text(site.reports / _folder(site, ASSETS) / name, resource(name))
+    write_own(site.reports / ASSETS)
     if views or searches:
-        _copy_plotly(site.reports / ASSETS)
+        copy_plotly(site.reports / ASSETS)
     names = {entry.anchor for view in views for entry in view.section.entries}
     remove_stale(site.reports, names | {view.section.anchor for view in views})
     problems = sorted(site.problems, key=lambda problem: problem.folder)
@@ -151,25 +147,7 @@ def _finish(site: Site, views: Sequence[TaskView], runs: Path, searches: Searche
     )
 
 
-def _copy_plotly(folder: Path) -> None:
-    """Takes plotly.js from the installed package, once a version."""
-    spec = importlib.util.find_spec("plotly")
-    source = Path(str(spec.origin)).parent / "package_data/plotly.min.js" if spec else None
-    if source is None or not source.is_file():
-        raise ExobenchError("the package plotly is missing; install it with 'pip install plotly'.")
-    target = folder / "plotly.min.js"
-    if not target.is_file() or target.stat().st_size != source.stat().st_size:
-        part = target.with_name(f"{target.name}.{os.getpid()}.part")
-        shutil.copyfile(source, part)
-        os.replace(part, target)
-
-
 def _write(site: Site, target: str, template: str, **values: object) -> None:
     path = site.reports / target
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, environment().get_template(template).render(**values))
-
-
-def _folder(site: Site, name: str) -> str:
-    (site.reports / name).mkdir(parents=True, exist_ok=True)
-    return name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.resources
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,18 @@ from typing import Any
 from jinja2 import ChoiceLoader, DictLoader, FunctionLoader
 from markupsafe import Markup
 
-from exobench.errors import ExobenchError, MissingDependencyError
+from exobench.errors import ExobenchError
 from exobench.files import write_atomically
 from exobench.places import Places
 from exobench.report.cache import ASSETS
 from exobench.report.site.drawn import safe_json
 from exobench.report.site.render import environment, resource
+from exobench.report.site.shared_files import copy_plotly, write_own
 from exobench.small_commands import split_arguments
 from exobench.tune.history import find_searches, read_history
 from exobench.tune.page import SearchPart, search_part
 
 PAGE, FOLDER, INDEX = "search.html", "search", "index.html"
-STYLES_AND_SCRIPTS, PLOTLY = ("site.css", "site.js"), "plotly.min.js"
 TEMPLATE = "search.html.j2"
 HELP = """usage: python -m exobench.tune report [FOLDER ...] [paths.runs=FOLDER] [paths.reports=FOLDER]
 
@@ -83,7 +82,8 @@ def write_page(parts: Sequence[SearchPart], folder: Path, *, in_site: bool = Fal
             for table in part.tables:
                 write_atomically(folder / part.name / f"{table.name}.csv", table.table.to_csv(index=False).encode())
         if not in_site:
-            _write_assets(site / ASSETS)
+            write_own(site / ASSETS)
+            copy_plotly(site / ASSETS)
         has_index = in_site or (site / INDEX).is_file()
         write_atomically(folder / PAGE, _render(parts, has_index=has_index).encode())
     except OSError as error:
@@ -98,21 +98,6 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
     return str(value)
-
-
-def _write_assets(folder: Path) -> None:
-    """What all pages of a site share: a site that is there has the same files."""
-    folder.mkdir(exist_ok=True)
-    for name in STYLES_AND_SCRIPTS:
-        write_atomically(folder / name, resource(name).encode())
-    shutil.copyfile(_plotly(), folder / PLOTLY)
-
-
-def _plotly() -> Path:
-    try:
-        return Path(str(importlib.resources.files("plotly") / "package_data" / PLOTLY))
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError("the page of a search needs the package plotly: pip install plotly.") from error
 
 
 def _render(parts: Sequence[SearchPart], *, has_index: bool) -> str:
