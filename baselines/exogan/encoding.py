@@ -48,20 +48,27 @@ class EncoderStep:
     def __call__(self, batch: Batch, random: torch.Generator) -> dict[str, torch.Tensor]:
         """Trains on noisy spectra."""
         set_learning_rate(self.optimiser, self.learning_rate * self.stage.cosine())
-        n = len(batch.x)
-        seen = torch.isfinite(batch.x) & torch.isfinite(batch.sigma) & self.seen
-        masks = random_masks(self.mask_share, seen, random)
+        masks = random_masks(self.mask_share, self.visible(batch.x, batch.sigma), random)
         x = batch.x.masked_fill(~masks, torch.nan)
         sigma = batch.sigma.masked_fill(~masks, torch.inf)
-        noise = torch.randn(n, self.n_draw, N_NOISE, generator=random, device=random.device)
-        # Half the latents' range is the unit cube's.
-        draws = 0.5 * self.encoder(x, sigma, noise)
-        truth = 0.5 * self.to_tied(batch.theta)
-        score = energy_score(draws, truth).mean()
-        loss = score + _MARGIN_WEIGHT * mean_crps(draws, truth).mean()
+        noise = torch.randn(len(x), self.n_draw, N_NOISE, generator=random, device=random.device)
+        score, loss = self.losses(x, sigma, noise, batch.theta)
         require_finite(loss, "encoder", self.stage.step, "lower method.encoder_learning_rate")
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.encoder.parameters(), _LARGEST_GRADIENT)
         self.optimiser.step()
         return {"energy_score": score.detach()}
+
+    def visible(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Bins of spectra (n, bin) that are there and that the method's mask shows, bool."""
+        return torch.isfinite(x) & torch.isfinite(sigma) & self.seen
+
+    def losses(
+        self, x: torch.Tensor, sigma: torch.Tensor, noise: torch.Tensor, theta: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean energy score and loss of draws for spectra (n, bin), noise (n, draw, N_NOISE) and theta (n, param)."""
+        # Half the latents' range is the unit cube's.
+        draws, truth = 0.5 * self.encoder(x, sigma, noise), 0.5 * self.to_tied(theta)
+        score = energy_score(draws, truth).mean()
+        return score, score + _MARGIN_WEIGHT * mean_crps(draws, truth).mean()

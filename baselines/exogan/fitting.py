@@ -25,6 +25,7 @@ from exobench_baselines.exogan.posterior import ExoGANPosterior, FittedNetworks,
 from exobench_baselines.exogan.recipe import Recipe
 from exobench_baselines.exogan.schedule import Stage
 from exobench_baselines.exogan.trainer import Trainer
+from exobench_baselines.exogan.validation import EncoderValidation
 
 _ROWS_FOR_STATISTICS = 20_000
 _EXTREMA_MARGIN = 0.02
@@ -164,6 +165,8 @@ class Fit:
         )
         batch_size = self._batch_size(recipe.encoder_batch_size)
         trainer = self._trainer(stage, {"encoder": encoder}, {"encoder": optimiser})
+        validation = EncoderValidation(self.problem, step, self._seed("encoder validation"), self.device)
+        trainer.validation = validation if validation.n else None
         trainer.run(lambda first: self._stream(batch_size, first, noise=True), step)
 
     def _mask_layout(self) -> Layout:

@@ -19,6 +19,7 @@ from exobench_baselines.exogan.schedule import Stage
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _STEPS_BETWEEN_REPORTS = 50
+_VALIDATIONS = 20
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Trainer:
         key: what determines the fit.
         stop: asked each step.
         progress: where to report.
+        validation: loss on validation spectra, asked at each twentieth of the stage; it must not change the training.
     """
 
     stage: Stage
@@ -46,6 +48,8 @@ class Trainer:
     key: str
     stop: Callable[[], bool]
     progress: Progress
+    validation: Callable[[], float] | None = None
+    _validated: int = 0
     _last_checkpoint: float = field(default_factory=time.monotonic)
 
     @property
@@ -72,6 +76,7 @@ class Trainer:
         self.stage.start()
         if self.stage.done:
             return
+        self._validated = self._place
         stream = batches(self.stage.step)
         while not self.stage.done:
             if self.stop():
@@ -81,6 +86,8 @@ class Trainer:
             losses = train_step(next(stream), generator)
             self.stage.step += 1
             self._report(losses)
+            if self._place > self._validated:
+                self._validate()
             if time.monotonic() - self._last_checkpoint >= _SECONDS_BETWEEN_CHECKPOINTS:
                 self._write()
         self._write()
@@ -91,8 +98,22 @@ class Trainer:
             return
         for name, loss in losses.items():
             self.progress.scalar(f"{stage.name}/{name}", stage.step, float(loss))
-        done = round(1000 * stage.fraction)
-        self.progress.update(done, 1000, f"{stage.name}, step {stage.step}")
+        self._show()
+
+    def _show(self, more: str = "") -> None:
+        done = round(1000 * self.stage.fraction)
+        self.progress.update(done, 1000, f"{self.stage.name}, step {self.stage.step}{more}")
+
+    @property
+    def _place(self) -> int:
+        return int(_VALIDATIONS * self.stage.fraction)
+
+    def _validate(self) -> None:
+        self._validated = self._place
+        if self.validation is not None:
+            loss = self.validation()
+            self._show(f", validation {loss:.3f}")
+            self.progress.scalar("loss/validation", self.stage.step, loss)
 
     def _resume(self) -> None:
         state = read_checkpoint(self.path, self.key, self.device)
