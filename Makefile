@@ -30,8 +30,12 @@ $(VENV)/.run: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
+# mypy finds the two packages that have another name than their folder by links.
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,forward]'
+	mkdir -p $(VENV)/packages
+	ln -sfn $(CURDIR)/baselines $(VENV)/packages/exobench_baselines
+	ln -sfn $(CURDIR)/tasks $(VENV)/packages/exobench_tasks
 	touch $@
 
 setup: $(VENV)/.run
@@ -62,7 +66,7 @@ report: setup
 	$(BIN)/python -m exobench.report $(ARGS)
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && MYPYPATH=$(VENV)/packages $(BIN)/mypy
 
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python bench/simulator.py --out reports/bench_simulator.json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -44,7 +45,7 @@ class SeedSettings:
         return cls.from_values({field.name: getattr(method, field.name) for field in fields(cls)}, "method")
 
     @classmethod
-    def from_values(cls, values: dict[str, Any], key: str) -> Self:
+    def from_values(cls, values: Mapping[str, Any], key: str) -> Self:
         """Checks every value.
 
         Raises:

@@ -97,7 +97,9 @@ class SMCPosterior(AbstractPosterior):
         """Equal-weight draws: at most as many as there are particles, each population by its evidence."""
         streams = track(rng.spawn(len(x)), "smc")
         rows = [self._spectrum(x[row], sigma[row], n_draws, stream) for row, stream in enumerate(streams)]
-        diagnostics = {name: np.array([notes[name] for _, notes in rows]) for name in rows[0][1]}
+        diagnostics: dict[str, Array | float] = {
+            name: np.array([notes[name] for _, notes in rows]) for name in rows[0][1]
+        }
         return PosteriorSamples(np.stack([theta for theta, _ in rows]), None, diagnostics)
 
     def _spectrum(

@@ -95,7 +95,7 @@ class BoxGaussian:
         return float(np.log(estimates.mean()) + scale), float(error)
 
     def _factor(self) -> Array:
-        return np.linalg.cholesky(self.covariance)
+        return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
 
     def _proposals(self, uniform: Array) -> tuple[Array, Array]:
         """Rows z (n, param) of uniform numbers (n, param), and the log weight of each row."""
@@ -121,7 +121,7 @@ class BoxGaussian:
             return -float(sum(log_interval(*self._interval(factor, z, k))[0] for k in range(n_param)))
 
         inside = np.clip(self.mean, self.low, self.high)
-        start = np.linalg.solve(factor, inside - self.mean)[: n_param - 1]
+        start = np.asarray(np.linalg.solve(factor, inside - self.mean), dtype=np.float64)[: n_param - 1]
         if n_param == 1:
             return -negative(start)
         found = optimize.minimize(negative, start, method="BFGS", options={"gtol": 1e-8})
