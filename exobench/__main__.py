@@ -122,7 +122,7 @@ def _run_job(config: object, *, reports: bool = True) -> RunRecord:
     logging.captureWarnings(True)
     settings = RunSettings.from_config(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     from exobench.runner import run, run_floor
-    from exobench.terminal import print_result_line, print_summary
+    from exobench.terminal import print_page, print_result_line, print_summary
 
     try:
         record = run(settings)
@@ -130,15 +130,16 @@ def _run_job(config: object, *, reports: bool = True) -> RunRecord:
         _leave(f"stopped: {interrupted} The same command goes on from there.", 130)
     if reports:
         floor = run_floor(settings)
-        page = None
-        if settings.report:
-            from exobench.report.page import build_page
-
-            page = build_page(settings.places.runs, settings.places.reports)
         if is_quiet():
             print_result_line(record)
         else:
-            print_summary(record, floor, page)
+            print_summary(record, floor)
+        if settings.report:  # last, so that the result is there whatever becomes of the pages
+            from exobench.report.page import build_page
+
+            page = build_page(settings.places.runs, settings.places.reports)
+            if not is_quiet() and record["status"] == "ok":
+                print_page(page)
     if record["status"] == "failed":
         raise ExobenchError(record["reason"])
     return record

@@ -24,7 +24,7 @@ PER_PARAMETER = (
 )
 
 
-def print_summary(record: RunRecord, floor: RunRecord, page: Path | None, console: Console | None = None) -> None:
+def print_summary(record: RunRecord, floor: RunRecord, console: Console | None = None) -> None:
     """Prints one run beside the prior on the same spectra."""
     console = console or Console()
     if record["status"] != "ok":
@@ -37,8 +37,11 @@ def print_summary(record: RunRecord, floor: RunRecord, page: Path | None, consol
     console.print(_parameter_table(record, scores, floor_scores))
     console.print(_joint_lines(record, scores, floor_scores))
     console.print(f"Record: {record.folder}", soft_wrap=True, highlight=False)
-    if page is not None:
-        console.print(f"Page:   {page}", soft_wrap=True, highlight=False)
+
+
+def print_page(page: Path, console: Console | None = None) -> None:
+    """Says where the first page of the report is."""
+    (console or Console()).print(f"Page:   {page}", soft_wrap=True, highlight=False)
 
 
 def print_result_line(record: RunRecord) -> None:

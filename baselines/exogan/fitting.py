@@ -31,7 +31,7 @@ _ROWS_FOR_STATISTICS = 20_000
 _EXTREMA_MARGIN = 0.02
 _SMALLEST_PIXEL_SCALE = 1e-2
 _SHARES = {"adversarial": 0.3, "encoder": 0.58}
-"""Shares of a limit on seconds; the rest goes to the calibrator."""
+"""Shares of a limit on seconds, and of the progress shown; the rest goes to the calibrator."""
 
 
 @dataclass
@@ -136,7 +136,8 @@ class Fit:
                 recipe.adversarial_every,
             )
         batch_size = self._batch_size(recipe.batch_size)
-        trainer = self._trainer(stage, pair.networks, pair.optimisers)
+        progress = self._part(0.0, self._adversarial_share())
+        trainer = self._trainer(stage, pair.networks, pair.optimisers, progress)
         trainer.run(lambda first: self._stream(batch_size, first, noise=False), step)
 
     def _adversarial_share(self) -> float:
@@ -164,7 +165,8 @@ class Fit:
             seen.to(self.device),
         )
         batch_size = self._batch_size(recipe.encoder_batch_size)
-        trainer = self._trainer(stage, {"encoder": encoder}, {"encoder": optimiser})
+        progress = self._part(_SHARES["adversarial"], _SHARES["encoder"])
+        trainer = self._trainer(stage, {"encoder": encoder}, {"encoder": optimiser}, progress)
         validation = EncoderValidation(self.problem, step, self._seed("encoder validation"), self.device)
         trainer.validation = validation if validation.n else None
         trainer.run(lambda first: self._stream(batch_size, first, noise=True), step)
@@ -200,6 +202,8 @@ class Fit:
         posterior.require_visible(arrays.x, arrays.sigma, "validation spectrum")
         seeds = np.random.default_rng(self._seed("calibration starts")).integers(2**62, size=n)
         per_batch = max(1, recipe.batch_pictures // recipe.calibration_restarts)
+        trained = sum(_SHARES.values())
+        progress = self._part(trained, 1.0 - trained)
         unit: list[torch.Tensor] = []
         misfit: list[torch.Tensor] = []
         for start in range(0, n, per_batch):
@@ -212,7 +216,7 @@ class Fit:
             done = posterior.complete(x, sigma, seeds[rows], restarts=recipe.calibration_restarts)
             unit.append(posterior.to_unit_cube(done.theta))
             misfit.append(done.misfit)
-            self.progress.update(start + len(x), n, "calibration")
+            progress.update(start + len(x), n, "calibration")
         u = torch.cat(unit)
         truth = 0.5 * (self.to_tied(torch.as_tensor(arrays.theta[: len(u)], device=self.device)) + 1.0)
         posterior.set_calibrator(
@@ -251,12 +255,22 @@ class Fit:
         return self.problem.stream("train", batch_size, device=self.device, seed=seed, noise=noise, start_step=first)
 
     def _trainer(
-        self, stage: Stage, networks: dict[str, torch.nn.Module], optimisers: dict[str, torch.optim.Optimizer]
+        self,
+        stage: Stage,
+        networks: dict[str, torch.nn.Module],
+        optimisers: dict[str, torch.optim.Optimizer],
+        progress: Progress,
     ) -> Trainer:
         seed = self._seed("steps", stage.name)
-        return Trainer(
-            stage, networks, optimisers, seed, self.device, self.workdir, self._key(), self.stop, self.progress
-        )
+        return Trainer(stage, networks, optimisers, seed, self.device, self.workdir, self._key(), self.stop, progress)
+
+    def _part(self, start: float, share: float) -> Progress:
+        """The progress of a stage as that of the whole fit, so that a bar goes from end to end once."""
+
+        def update(done: int, total: int, text: str) -> None:
+            self.progress.update(round(1000 * (start + share * done / max(total, 1))), 1000, text)
+
+        return Progress(update=update, scalar=self.progress.scalar)
 
     def _key(self) -> str:
         """Hash of all that determines the fit, so that a checkpoint serves no other."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from exobench.errors import ExobenchError
 from exobench.metrics.score import METRICS_VERSION
 from exobench.report.cache import ASSETS, PAGE_VERSION, PAGES, TABLES, Cache, remove_stale, write_text
@@ -96,9 +98,7 @@ def _task(site: Site, section: Section) -> TaskView:
     stamp = [PAGE_VERSION, METRICS_VERSION, *(site.caches[entry.anchor].stamp for entry in section.entries)]
     own = Cache.at(site.reports / ASSETS / section.anchor, stamp)
     drawn = drawing(TASK_FIGURES, section, site.caches, own) if section.scored else Drawing()
-    shifts = frames.shifts_frame(section.scored)
-    rows = [{key: row[key] for key in row if row[key] == row[key]} for row in shifts.to_dict("records")]
-    view = task_view(section, site.caches, drawn, rows)
+    view = task_view(section, site.caches, drawn, frames.shift_rows(section.scored))
     _write_tables(site, view)
     _write(site, f"{PAGES[0]}/{section.anchor}.html", "task.html.j2", view=view, section=section, root="../")
     own.save()
@@ -119,7 +119,7 @@ def _write_tables(site: Site, view: TaskView) -> None:
         write_table(frames.all_scores_frame(section), folder, "all-scores")
         write_table(frames.regions_frame(section, site.caches), folder, "regions")
     if view.shifts:
-        write_table(frames.shifts_frame(section.scored), folder, "shifts")
+        write_table(pd.DataFrame(view.shifts), folder, "shifts")
     if section.without_scores:
         write_table(frames.failures_frame(section), folder, "without-scores")
 

@@ -95,8 +95,8 @@ class Selection:
 
     @property
     def methods(self) -> set[str]:
-        """Names of the methods shown, the ceiling aside, which is none."""
-        return {entry.method for entry in self.entries if not entry.is_ceiling}
+        """Names of the methods shown, floor and ceiling aside, which are none."""
+        return {entry.method for entry in self.entries if not entry.is_reference}
 
 
 def sections(entries: Sequence[Entry]) -> list[Section]:

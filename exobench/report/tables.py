@@ -98,6 +98,7 @@ class Leaderboard:
         together: calibration of all parameters together, a cell for each of `exobench.report.scores.TOGETHER`.
         notes: footnotes of all of them.
         fewer: records of the section that have fewer spectra.
+        absent: methods of the section without a row here, for they have fewer spectra.
         claim: what the ranks say; empty where there are none.
         crowded: whether runs of larger tables were left out but for the best of each method.
         found: the scores behind the rows, in their order.
@@ -109,6 +110,7 @@ class Leaderboard:
     together: tuple[tuple[Entry, str, tuple[Cell, ...]], ...]
     notes: tuple[str, ...]
     fewer: int
+    absent: tuple[str, ...]
     claim: str
     crowded: bool = False
     found: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
@@ -182,6 +184,7 @@ def _leaderboard(section: Section, selection: Selection, caches: dict[str, Cache
     heat = tuple(_heat(metric, found, apart, section.parameters, notes) for metric in HEAT)
     together = tuple((row.entry, apart[row.entry.anchor], _together(row, notes)) for row in found)
     fewer = sum(entry.n_test < selection.n_obs and not entry.is_ceiling for entry in section.scored)
+    absent = {e.method for e in section.scored if not e.is_reference} - {row.entry.method for row in found}
     return Leaderboard(
         n_obs=selection.n_obs,
         rows=tuple(rows),
@@ -189,6 +192,7 @@ def _leaderboard(section: Section, selection: Selection, caches: dict[str, Cache
         together=together,
         notes=tuple(notes.texts),
         fewer=fewer,
+        absent=tuple(sorted(absent)),
         claim=ranking.claim,
         crowded=selection.crowded,
         found=tuple(found),

@@ -1,5 +1,6 @@
 """Building the site: again from records that changed or went, from none, with errors, and by its command."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -54,6 +55,37 @@ def test_what_a_record_gave_is_made_again_only_when_it_changes(tmp_path):
     changed[0].unlink()
     build_page(runs, reports)
     assert changed[0].is_file()
+
+
+def test_shifts_that_a_run_could_not_be_scored_under_stand_with_their_reason(tmp_path):
+    record = make_record(tmp_path / "runs", "gauss", n_test=30)
+    energy = {"metric": "energy_score", "parameter": None, "value": 0.2, "standard_error": 0.01}
+    scored = {"status": "ok", "scores": [energy], "calibration": {"status": "warn"}, "n_test": 25}
+    reason = "it needs real opacities"
+    for name, content in (("noise_100ppm", scored), ("real_tables", {"status": "not available", "reason": reason})):
+        place = record.folder / "shifts" / name
+        place.mkdir(parents=True)
+        (place / "shift.json").write_text(json.dumps(content))
+    index = build_page(tmp_path / "runs", tmp_path / "reports")
+    (task,) = (index.parent / "tasks").glob("*.html")
+    text = task.read_text(encoding="utf-8")
+    assert "<td>warn</td>" in text.replace("\n", "")
+    assert f"not available ({reason})" in text
+
+
+def test_a_method_of_fewer_spectra_is_named_where_the_first_table_lacks_it(tmp_path):
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    for method, n_test in (("prior", 1000), ("many", 1000), ("few", 100)):
+        make_record(runs, method, n_test=n_test)
+    overview = build_page(runs, reports).read_text(encoding="utf-8")
+    assert "100 test spectra" in overview  # one method alone is no comparison
+    assert overview.count(">few</a>") == 1
+    make_record(runs, "more", n_test=1000)
+    overview = build_page(runs, reports).read_text(encoding="utf-8")
+    assert "1,000 test spectra" in overview
+    assert ">few</a>" not in overview
+    assert "Scored on fewer spectra" in overview
+    assert overview.split("Scored on fewer spectra")[1].split("</p>")[0].rstrip().endswith(": few.")
 
 
 def test_pages_and_tables_of_records_that_are_gone_go_too(tmp_path):

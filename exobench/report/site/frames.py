@@ -73,8 +73,8 @@ def regions_frame(section: Section, caches: Mapping[str, Cache]) -> pd.DataFrame
     return pd.DataFrame(columns)
 
 
-def shifts_frame(entries: Sequence[Entry]) -> pd.DataFrame:
-    """One line a run and shift, with joint scores."""
+def shift_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """One line a run and shift, with joint scores; None for what there is not."""
     rows = []
     for entry in entries:
         for shift, content in shift_records(entry).items():
@@ -87,7 +87,7 @@ def shifts_frame(entries: Sequence[Entry]) -> pd.DataFrame:
             row["calibration"] = badge.get("status") if isinstance(badge, Mapping) else None
             row["n_obs"] = content.get("n_test")
             rows.append(row)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def failures_frame(section: Section) -> pd.DataFrame:
