@@ -69,6 +69,18 @@ def test_a_run_ends_with_a_table_a_record_and_a_page(finished):
     assert (cwd / "reports" / "index.html").is_file()
 
 
+def test_the_table_is_printed_even_where_the_pages_cannot_be_written(finished, data_root):
+    cwd, _ = finished
+    (cwd / "pages").mkdir()
+    (cwd / "pages" / "tasks").write_text("a file where a folder is to be")
+    arguments = command(data_root, *EXOGAN, "limits.steps=30", "paths.reports=pages")
+    done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert "Energy score" in done.stdout
+    assert "pages" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_the_prior_is_the_floor_of_the_same_test_spectra(finished):
     cwd, _ = finished
     (exogan,), (prior,) = records(cwd, "exogan"), records(cwd, "prior")
