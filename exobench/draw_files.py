@@ -17,6 +17,7 @@ from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.predictive import log_likelihood_peak
 from exobench.metrics.regions import BAYES_KEY, NOISE_KEY, noise_level_ppm
 from exobench.metrics.tarp import FEWEST_FOR_TARP, reference_points
+from exobench.results import DRAWS, RECORD, find_record
 
 Array = NDArray[np.float64]
 
@@ -26,6 +27,8 @@ OF_DRAWS = ("log_weight", "log_prob", "log_likelihood")
 """Optional, (obs, draw); in NetCDF variables of the group posterior or sample_stats."""
 OF_SPECTRA = ("log_prob_true", "prior_log_prob", "log_likelihood_true", "log_likelihood_peak", "n_bin")
 """Optional, (obs,)."""
+OF_RUNS = ("task", "n_test", "n_stored")
+"""What a run of exobench notes in its file: how many test spectra it had, and how many of them the file holds."""
 _OTHER = ("theta", "theta_true", "names", "units", "low", "high", "x", "sigma", "reference_point", NOISE_KEY)
 
 
@@ -70,7 +73,7 @@ def read_draws(files: Sequence[Path], prior: Path | None, truths: Path | None, n
         raise ExobenchError(f"{len(files)} files given: HDF5 holds all spectra in one; NetCDF files end in .nc.")
     found, notes = _read_hdf5(files[0])
     if box is None:
-        box = _box_in(found, files[0])
+        box = _box_in(found, files[0], notes)
     if truths is not None:
         found["theta_true"] = read_truths(truths, box.names, None)
     for name in ("theta", "theta_true"):
@@ -86,9 +89,15 @@ def _read_hdf5(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Datasets and attributes by name, and a note of what is not read."""
     found: dict[str, Any] = {}
     unread: list[str] = []
+    notes: list[str] = []
     try:
         with h5py.File(path, "r") as file:
+            n_stored, n_test = (file.attrs.get(name) for name in ("n_stored", "n_test"))
+            if n_stored is not None and n_stored != n_test:
+                notes.append(f"{path.name} holds the first {n_stored} of the run's {n_test} test spectra")
             for name in (*file, *file.attrs):
+                if name in OF_RUNS and name in file.attrs:
+                    continue
                 known = name in (*_OTHER, *OF_DRAWS, *OF_SPECTRA) or name.startswith(f"{BAYES_KEY}.")
                 if not known or isinstance(file.get(name), h5py.Group):
                     unread.append(name)
@@ -98,11 +107,19 @@ def _read_hdf5(path: Path) -> tuple[dict[str, Any], list[str]]:
                     found.setdefault(name, file.attrs[name])
     except OSError as error:
         raise ExobenchError(f"{path} cannot be read as HDF5: {error}.") from error
-    return found, [f"not read from {path.name}: {', '.join(sorted(unread))}"] if unread else []
+    if unread:
+        notes.append(f"not read from {path.name}: {', '.join(sorted(unread))}")
+    return found, notes
 
 
-def _box_in(found: Mapping[str, Any], path: Path) -> PriorBox:
+def _box_in(found: Mapping[str, Any], path: Path, notes: list[str]) -> PriorBox:
     missing = [name for name in ("names", "low", "high") if name not in found]
+    record = find_record(path.parent) if missing and path.name == DRAWS else None
+    if record is not None and "parameters" in record.content:
+        notes.append(f"names, low and high are those of {RECORD} beside {path.name}")
+        rows = record["parameters"]
+        low, high = (np.array([row[end] for row in rows], dtype=np.float64) for end in ("low", "high"))
+        return PriorBox(tuple(row["name"] for row in rows), tuple(row["unit"] for row in rows), low, high)
     if missing:
         raise ExobenchError(
             f"{path} has no {', '.join(missing)}: add them (param,), or give prior=FILE.csv with name, low, high."

@@ -16,6 +16,7 @@ from exobench.data.source import TestSpectra
 from exobench.errors import ExobenchError
 from exobench.method import AbstractMethod, Capability
 from exobench.metrics.cost import peak_rss_bytes
+from exobench.parameters import ParameterSpace
 from exobench.posterior import AbstractPosterior
 from exobench.problem import InferenceProblem
 from exobench.progress import Progress, clock, track
@@ -107,7 +108,7 @@ def draw_posteriors(
     if Capability.LOG_PROB in method.capabilities:
         densities = _log_prob_of_truths(posterior, test, firsts, method.spectra_per_call)
     drawn = _joined(answers, densities)
-    _store_draws(drawn, test, folder, problem.name)
+    _store_draws(drawn, test, folder, problem)
     return drawn
 
 
@@ -207,11 +208,20 @@ def _check_shape(name: str, theta: Array, n_obs: int, n_param: int, n_draws: int
         )
 
 
-def _store_draws(drawn: Drawn, test: TestSpectra, folder: Path, task_name: str) -> None:
+def _store_draws(drawn: Drawn, test: TestSpectra, folder: Path, problem: InferenceProblem) -> None:
+    """Writes draws, truths, and the names and ranges that ``python -m exobench.metrics`` scores them with."""
     n_stored = max(1, min(len(drawn.theta), STORED_DRAW_NUMBERS // (drawn.n_draws * drawn.theta.shape[2])))
     arrays = {"theta": drawn.theta[:n_stored], "theta_true": test.theta_true[:n_stored]}
-    if drawn.log_weight is not None:
-        arrays["log_weight"] = drawn.log_weight[:n_stored]
-    write_arrays(folder / DRAWS, arrays, {"task": task_name, "n_test": len(drawn.theta), "n_stored": n_stored})
+    for name, values in (("log_weight", drawn.log_weight), ("log_prob_true", drawn.log_prob_true)):
+        if values is not None:
+            arrays[name] = values[:n_stored]
+    about = {"task": problem.name, "n_test": len(drawn.theta), "n_stored": n_stored}
+    write_arrays(folder / DRAWS, arrays, about | box_attributes(problem.parameters))
     if drawn.diagnostics:
-        write_arrays(folder / DIAGNOSTICS, drawn.diagnostics, {"task": task_name})
+        write_arrays(folder / DIAGNOSTICS, drawn.diagnostics, {"task": problem.name})
+
+
+def box_attributes(space: ParameterSpace) -> dict[str, Any]:
+    """Parameters and the ends of their prior, as attributes of a file of draws."""
+    units = [parameter.unit for parameter in space.parameters]
+    return {"names": list(space.names), "units": units, "low": space.low, "high": space.high}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from exobench.errors import ExobenchError
 from exobench.places import Places
 from exobench.results import RECORD, RunRecord, read_record
 
-_SHOWN = 4
+_SHOWN = 8
 
 
 def finished_records(folders: Sequence[Path]) -> tuple[list[RunRecord], list[str]]:
@@ -60,10 +61,40 @@ def one_record(given: str) -> RunRecord:
         return finished[0]
     if not finished and problems:
         raise problems[0]
-    several = finished or records
-    shown = ", ".join(str(record.folder) for record in several[:_SHOWN])
-    more = f" and {len(several) - _SHOWN} more" if len(several) > _SHOWN else ""
-    raise ExobenchError(f"{given} means {len(several)} runs; name one of them: {shown}{more}.")
+    raise _several(given, finished or records)
+
+
+def _several(given: str, records: Sequence[RunRecord]) -> ExobenchError:
+    """Names runs with what tells them apart, those of small budgets first."""
+    ordered = sorted(records, key=lambda record: (record["task"], record["method"], record["budget"], record["seed"]))
+    named = zip(ordered, _apart(ordered), strict=True)
+    shown = [f"{record.folder} ({words})" if words else str(record.folder) for record, words in named]
+    more = f"; and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ExobenchError(f"{given} means {len(shown)} runs; name one of them: {'; '.join(shown[:_SHOWN])}{more}.")
+
+
+def _apart(records: Sequence[RunRecord]) -> list[str]:
+    """Of each run, the settings that are not the same in all of them; the task's hash where no setting differs."""
+    from exobench.report.wording import differing, leaves, plain
+
+    settings = _settings(records)
+    if not differing(settings):
+        settings = [{"task_id": record["task_id"]} for record in records]
+    keys = differing(settings)
+    flat = [dict(leaves(each)) for each in settings]
+    return [", ".join(f"{key}={plain(each[key])}" for key in keys if key in each) for each in flat]
+
+
+def _settings(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Settings as on the command line, best known first; of several tasks or methods, without those of their own."""
+    own = [key for key in ("task", "method") if len({record[key] for record in records}) > 1]
+    found = []
+    for record in records:
+        config = record.content.get("config") or {}
+        first = {key: record[key] for key in ("budget", "seed", "n_test")} | {"limits": config.get("limits")}
+        rest = {key: value for key, value in config.items() if key not in own}
+        found.append(first | rest | {"status": record["status"]})
+    return found
 
 
 def _read(folder: Path) -> RunRecord:

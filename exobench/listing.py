@@ -22,7 +22,7 @@ class Listed:
     Attributes:
         name: as in ``method=NAME`` or ``task=NAME``.
         package: the distribution that brings it, with its version.
-        summary: first line of its module's documentation, else of its own.
+        summary: first line of its module's documentation, else of its own; empty if neither has any.
         settings: its settings with their defaults.
         capabilities: of a method; empty for a task.
         reason: why it cannot be used, or None.
@@ -71,8 +71,12 @@ def _listed(point: EntryPoint, check: Callable[[str], object]) -> Listed:
 
 
 def _summary(loaded: Any) -> str:
-    text = inspect.getdoc(inspect.getmodule(loaded)) or inspect.getdoc(loaded) or ""
-    return text.split("\n")[0]
+    """First line of what its author wrote, not of what a class inherits or a dataclass makes up."""
+    module = inspect.getmodule(loaded)
+    own = loaded.__doc__ or ""
+    made_up = own.startswith(f"{loaded.__name__}(")
+    text = (module.__doc__ if module else None) or ("" if made_up else own)
+    return inspect.cleandoc(text).split("\n")[0]
 
 
 def _settings(loaded: Any) -> dict[str, Any]:

@@ -24,7 +24,8 @@ spectrum). DRAWS_FILE is one of
 
   draws.h5      HDF5 with theta (obs, draw, param), theta_true (obs, param), names, low and high (param,); optional:
                 log_weight (obs, draw), log_prob (obs, draw), log_prob_true (obs,), prior_log_prob (obs,), the
-                likelihood's log_likelihood (obs, draw) and log_likelihood_true (obs,), x and sigma (obs, bin), units
+                likelihood's log_likelihood (obs, draw) and log_likelihood_true (obs,), x and sigma (obs, bin), units;
+                a run's own draws.h5 is such a file
   all.nc        NetCDF as ArviZ writes it, all spectra: posterior variables (chain, draw, obs), one for each parameter
   one.nc ...    one NetCDF file for each spectrum: posterior variables (chain, draw)
 

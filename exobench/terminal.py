@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,13 +84,33 @@ def find_score(scores: Sequence[Score], metric: str, parameter: str | None = Non
 
 
 def format_score(score: Score, digits: str) -> str:
-    """Value and standard error, or why there is none."""
+    """Value and standard error, or why there is none.
+
+    The error has one digit, at most two places behind those of the value: a smaller one is said to be below that. It
+    has an exponent where the value has one.
+    """
     if score.value is None:
         return score.status
     if score.standard_error is None:
         return f"{score.value:{digits}}"
-    error = np.format_float_positional(float(f"{score.standard_error:.1g}"), trim="-")
-    return f"{score.value:{digits}} ±{error.removeprefix('0') or error}"
+    value, error = f"{score.value:{digits}}", score.standard_error
+    least = 10.0 ** -(_places(score.value, digits) + 2)
+    if 0.0 < error < least:
+        return f"{value} ±<{least:.0e}" if "e" in value else f"{value} ±<{_one_digit(least)}"
+    return f"{value} ±{error:.0e}" if "e" in value and error else f"{value} ±{_one_digit(error)}"
+
+
+def _places(value: float, digits: str) -> int:
+    """Decimals that a value is rounded to by a format such as ``.2f`` or ``.3g``."""
+    number = int(digits[1:-1])
+    if digits.endswith("f") or value == 0.0:
+        return number
+    return max(number - 1 - math.floor(math.log10(abs(value))), 0)
+
+
+def _one_digit(error: float) -> str:
+    text = np.format_float_positional(float(f"{error:.1g}"), trim="-")
+    return text.removeprefix("0") or text
 
 
 def _heading(record: RunRecord, n_obs: int) -> str:
@@ -102,11 +123,11 @@ def _heading(record: RunRecord, n_obs: int) -> str:
 
 
 def _parameter_table(record: RunRecord, scores: Sequence[Score], floor: Sequence[Score]) -> Table:
-    caption = "± one standard error over test spectra; in brackets the prior, which never looks"
+    caption = "± one standard error over spectra; in brackets the prior, which never looks"
     table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("parameter", no_wrap=True)
     for _, title, _ in PER_PARAMETER:
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", overflow="fold")  # of a narrow terminal; no digit is ever cut
     for parameter in record["parameters"]:
         name = parameter["name"]
         cells = []

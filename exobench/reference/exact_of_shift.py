@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from exobench.drawing import box_attributes
 from exobench.errors import ExobenchError
 from exobench.files import folder_lock
 from exobench.metrics.per_spectrum import MIN_ESS
@@ -60,7 +61,8 @@ def exact_of_shift(given: Sequence[str]) -> tuple[Content, Path]:
     per_row = limits(task, found) if named.shift.exact_is_right else {}
     with folder_lock(folder):
         (folder / SHIFT_RECORD).unlink(missing_ok=True)  # its numbers are not those of the arrays that follow
-        write_arrays(folder / DRAWS, {"theta": theta, "theta_true": test.theta_true, "log_weight": log_weight})
+        draws = {"theta": theta, "theta_true": test.theta_true, "log_weight": log_weight}
+        write_arrays(folder / DRAWS, draws, box_attributes(task.parameters))
         write_arrays(folder / LIMIT, {**per_row, "source": found.source, "ess": found.ess})
         content = {
             "status": "ok",

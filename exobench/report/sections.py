@@ -76,7 +76,7 @@ class Section:
         """What tells this task from its variants: noise, physics, opacities, and whatever differs on this page."""
         found = self.description
         keys = [key for key in found if key in self.differs or key.startswith(_HEADLINE)]
-        return [(key, plain(found[key])) for key in keys if found[key] is not None]
+        return [(key, plain(found[key])) for key in keys if found[key] not in (None, [])]
 
 
 @dataclass(frozen=True)

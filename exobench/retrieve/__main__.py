@@ -22,7 +22,7 @@ A real spectrum needs a run on opacities of files (opacities.path=FOLDER), best 
 
 settings, with their defaults:
   run=                folder of a finished run, or one above it; needed
-  out=                folder of the answer; default: retrieved-NAME
+  out=                folder of the answer; default: retrieved-NAME, retrieved-NAME-importance with refine=importance
   n_draws=4000        draws of the posterior
   seed=0              of the draws
   device=auto         auto, cpu, cuda

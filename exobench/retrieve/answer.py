@@ -30,6 +30,8 @@ Array = NDArray[np.float64]
 
 LEVELS = {"low_95": 0.025, "low_68": 0.16, "median": 0.5, "high_68": 0.84, "high_95": 0.975}
 """Ends of the central 68 and 95 % intervals."""
+REFINED_BY = {"importance": "importance sampling", "smc": "sequential Monte Carlo", "nested": "nested sampling"}
+"""What `Retrieval.answer`'s ``refine`` is called in words."""
 N_PREDICTED = 300
 _ROWS_A_CALL = 512
 
@@ -52,6 +54,7 @@ class Answer:
         notes: what was done, and what to beware of, a sentence each.
         mark: why all output must be marked as not for science, or None.
         seconds: from the spectrum to the draws, comparisons left out.
+        refine: how the exact likelihood changed the run's own draws, a key of `REFINED_BY`, or None.
     """
 
     spectrum: Observed
@@ -67,11 +70,16 @@ class Answer:
     notes: tuple[str, ...]
     mark: str | None
     seconds: float
+    refine: str | None = None
 
     @property
     def warning(self) -> str | None:
         """In plain words, that the spectrum is unlike the training set; None where it is like it."""
         return warning(self.findings)
+
+    def made_by(self, run_name: str) -> str:
+        """The run, and what refined its draws."""
+        return run_name if self.refine is None else f"{run_name}, refined by {REFINED_BY[self.refine]}"
 
     @property
     def weight(self) -> Array:
@@ -203,6 +211,7 @@ class Retrieval:
             ),
             mark=mark,
             seconds=seconds,
+            refine=refine,
         )
 
     def _compared(self, x: Array, sigma: Array, theta: Array) -> list[Finding]:

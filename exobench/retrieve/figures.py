@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -9,8 +11,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from numpy.typing import NDArray
 
+from exobench.report.plots.outlines import outlines
 from exobench.retrieve.admission import NOT_FOR_SCIENCE
 from exobench.retrieve.answer import Answer
 
@@ -19,31 +25,63 @@ Array = NDArray[np.float64]
 _STYLE: Any = {"svg.hashsalt": "exobench", "font.size": 9.0, "axes.linewidth": 0.7, "legend.frameon": False}
 _BLUE, _RED, _DARK = "#4477AA", "#EE6677", "#222222"
 _CELL_INCH = 1.35
-_N_BINS, _N_CELLS = 30, 28
-_MASSES = (0.95, 0.68)
+_LEFT_INCH, _RIGHT_INCH, _BOTTOM_INCH, _TOP_INCH = 0.85, 0.15, 0.8, 0.55
+_LINE_INCH, _CHARACTERS_PER_INCH = 0.15, 17
+_N_BINS = 36
+_VIEW, _ROOM, _LEAST_VIEW = (0.001, 0.999), 0.1, 1e-6
+"""Quantiles of the draws that an axis spans, the room beside them as a share of that, and the least span as a share of
+the prior's range."""
+_ALPHAS = (0.7, 0.3)
+"""Of the regions of 68 and 95 %."""
 _PPM = 1e6
 _BAND = ((2.5, 97.5, 0.25, "95 % of the draws"), (16.0, 84.0, 0.45, "68 % of the draws"))
 
 
 def corner_figure(answer: Answer) -> Figure:
-    """Histograms of each parameter and 68/95 % regions of each pair; the axes are the prior's range."""
-    n, weight = len(answer.space), answer.weight
+    """Histograms of each parameter and regions of each pair that hold 68 and 95 % of the draws.
+
+    The axes span the draws, cut to the prior, and reach to the values that a .par file gives.
+    """
+    n, view = len(answer.space), draws_view(answer)
     with mpl.rc_context(_STYLE):
-        figure = _figure(_CELL_INCH * n + 0.9, _CELL_INCH * n + 0.9)
-        grid = figure.add_gridspec(n, n, left=0.09, right=0.985, bottom=0.09, top=0.95, wspace=0.06, hspace=0.06)
+        figure, grid = _cells(n, _caption(answer, view), skipped=int(answer.warning is not None))
+        pairs = outlines(answer.theta, answer.log_weight, view)["pairs"] if n > 1 else {}
+        shown = _with_given(view, answer)
         for row in range(n):
             for column in range(row + 1):
                 axes = figure.add_subplot(grid[row, column])
                 if column == row:
-                    _histogram(axes, answer, row, weight)
+                    _histogram(axes, answer, row, view)
                 else:
-                    _pair(axes, answer, row, column, weight)
-                parameter = answer.space.parameters[column]
-                axes.set_xlim(parameter.low, parameter.high)
-                _labels(axes, row, column, n, parameter.label, answer.space.parameters[row].label)
+                    _regions(axes, pairs[f"{column} {row}"])
+                    if answer.given is not None:
+                        axes.plot(answer.given[column], answer.given[row], "x", color=_RED, markersize=5)
+                    axes.set_ylim(*shown[:, row])
+                axes.set_xlim(*shown[:, column])
+                _labels(axes, row, column, n, *(answer.space.parameters[k].label for k in (column, row)))
         figure.align_labels()
         _mark(figure, answer)
         return figure
+
+
+def draws_view(answer: Answer) -> Array:
+    """Where the draws are: their weighted quantiles 0.1 and 99.9 % with some room, cut to the prior.
+
+    Returns:
+        Lower and upper ends, (2, param).
+    """
+    low, high = (answer.quantile(level) for level in _VIEW)
+    room = _ROOM * (high - low) + _LEAST_VIEW * (answer.space.high - answer.space.low)
+    return np.stack([np.maximum(low - room, answer.space.low), np.minimum(high + room, answer.space.high)])
+
+
+def region_path(contour: list[list[float | None]]) -> Path:
+    """A contour of `outlines` as one path, whose pieces (holes are of opposite direction) are closed."""
+    x, y = (np.array([np.nan, *coordinates, np.nan], dtype=float) for coordinates in contour)
+    ends = np.flatnonzero(np.isnan(x))
+    pieces = [np.stack([x, y], axis=1)[start + 1 : end] for start, end in itertools.pairwise(ends)]
+    closed = [Path(piece, closed=True) for piece in pieces if len(piece) > 2]
+    return Path.make_compound_path(*closed)
 
 
 def spectrum_figure(answer: Answer, wavelength_um: Array) -> Figure:
@@ -91,14 +129,44 @@ def _is_wide(wavelength_um: Array) -> bool:
     return bool(wavelength_um[-1] > 4 * wavelength_um[0])
 
 
-def _histogram(axes: Axes, answer: Answer, column: int, weight: Array) -> None:
-    parameter = answer.space.parameters[column]
-    values = answer.theta[:, column]
+def _cells(n: int, caption: str, skipped: int) -> tuple[Figure, GridSpec]:
+    """A figure with n by n cells below skipped lines and a caption; margins are of one size for any n."""
+    width = _LEFT_INCH + _CELL_INCH * n + _RIGHT_INCH
+    lines = [""] * skipped + textwrap.wrap(caption, int(_CHARACTERS_PER_INCH * (width - 2 * _RIGHT_INCH)))
+    top = _TOP_INCH + _LINE_INCH * len(lines)
+    height = _BOTTOM_INCH + _CELL_INCH * n + top
+    figure = _figure(width, height)
+    figure.text(_RIGHT_INCH / width, 1 - _RIGHT_INCH / height, "\n".join(lines), va="top", fontsize=8)
+    place: Any = {"left": _LEFT_INCH / width, "right": 1 - _RIGHT_INCH / width}
+    place |= {"bottom": _BOTTOM_INCH / height, "top": 1 - top / height}
+    return figure, figure.add_gridspec(n, n, wspace=0.06, hspace=0.06, **place)
+
+
+def _caption(answer: Answer, view: Array) -> str:
+    narrow = int(np.sum((view[0] > answer.space.low) | (view[1] < answer.space.high)))
+    span = "narrower than the prior" if narrow == len(answer.space) else "as wide as the prior"
+    if 0 < narrow < len(answer.space):
+        span = f"narrower than the prior for {narrow} of {len(answer.space)} parameters"
+    given = "" if answer.given is None else "; red: from the .par file"
+    shaded = f"Shaded: 68 and 95 % of the draws{given}. Axes: {span}."
+    return f"{answer.made_by(answer.spectrum.path.name)}. {shaded}"
+
+
+def _with_given(view: Array, answer: Answer) -> Array:
+    """The view, widened to show the values of a .par file inside the prior."""
+    if answer.given is None:
+        return view
+    room = _ROOM / 2 * (np.maximum(view[1], answer.given) - np.minimum(view[0], answer.given))
+    low, high = np.minimum(view[0], answer.given - room), np.maximum(view[1], answer.given + room)
+    return np.stack([np.maximum(low, answer.space.low), np.minimum(high, answer.space.high)])
+
+
+def _histogram(axes: Axes, answer: Answer, column: int, view: Array) -> None:
     axes.hist(
-        values,
+        answer.theta[:, column],
         bins=_N_BINS,
-        range=(parameter.low, parameter.high),
-        weights=weight,
+        range=(view[0, column], view[1, column]),
+        weights=answer.weight,
         histtype="stepfilled",
         color=_BLUE,
         alpha=0.6,
@@ -115,33 +183,17 @@ def _histogram(axes: Axes, answer: Answer, column: int, weight: Array) -> None:
     axes.set_yticks([])
 
 
-def _pair(axes: Axes, answer: Answer, row: int, column: int, weight: Array) -> None:
-    from scipy.ndimage import gaussian_filter
-
-    across, up = answer.space.parameters[column], answer.space.parameters[row]
-    ranges = [[across.low, across.high], [up.low, up.high]]
-    counts, *edges = np.histogram2d(answer.theta[:, column], answer.theta[:, row], _N_CELLS, ranges, weights=weight)
-    _regions(axes, gaussian_filter(counts, 0.9), *edges)
-    if answer.given is not None:
-        axes.plot(answer.given[column], answer.given[row], "x", color=_RED, markersize=5)
-    axes.set_ylim(up.low, up.high)
-
-
-def _regions(axes: Axes, counts: Array, x_edges: Array, y_edges: Array) -> None:
-    """Filled regions of highest density."""
-    ordered = np.sort(counts.ravel())[::-1]
-    total = np.cumsum(ordered)
-    levels = [float(ordered[np.searchsorted(total, mass * total[-1])]) for mass in _MASSES]
-    levels = [*np.unique(levels), float(counts.max()) * 1.001]
-    centres = [0.5 * (edges[1:] + edges[:-1]) for edges in (x_edges, y_edges)]
-    if len(levels) > 1 and np.all(np.diff(levels) > 0):
-        colours = [mpl.colors.to_rgba(_BLUE, alpha) for alpha in (0.3, 0.7)][-(len(levels) - 1) :]
-        axes.contourf(*centres, counts.T, levels=levels, colors=colours)
+def _regions(axes: Axes, contours: list[list[list[float | None]]]) -> None:
+    for contour, alpha in reversed(list(zip(contours, _ALPHAS, strict=True))):
+        axes.add_patch(PathPatch(region_path(contour), facecolor=_BLUE, alpha=alpha, linewidth=0))
 
 
 def _labels(axes: Axes, row: int, column: int, n: int, across: str, up: str) -> None:
     axes.tick_params(labelsize=7, length=2)
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(3, prune="both"))
+    for axis in (axes.xaxis, axes.yaxis):
+        # A narrow axis would otherwise show differences from a number that stands elsewhere.
+        axis.set_major_formatter(mpl.ticker.ScalarFormatter(useOffset=False))
     if row == n - 1:
         axes.set_xlabel(across, fontsize=9)
         axes.tick_params(axis="x", labelrotation=45)

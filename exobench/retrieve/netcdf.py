@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exobench.retrieve.admission import NOT_FOR_SCIENCE
-from exobench.retrieve.answer import Answer
+from exobench.retrieve.answer import REFINED_BY, Answer
 
 Array = NDArray[np.float64]
 
@@ -27,6 +27,7 @@ def write_netcdf(path: Path, answer: Answer, wavelength_um: Array, run_name: str
 
     attributes = {
         "run": run_name,
+        "refined_by": REFINED_BY[answer.refine] if answer.refine else "",
         "spectrum": str(answer.spectrum.path),
         "mark": f"{NOT_FOR_SCIENCE}: {answer.mark}" if answer.mark else "",
         "warning": answer.warning or "",

@@ -47,8 +47,9 @@ class Request:
 
     @property
     def out(self) -> Path:
-        """Where the answer goes: ``out=``, else a folder named after the spectrum in the current one."""
-        return Path(self.values["out"] or f"retrieved-{self.spectrum.stem}")
+        """Where the answer goes: ``out=``, else a folder in the current one named after spectrum and refinement."""
+        names = ("retrieved", self.spectrum.stem, self.text("refine"))
+        return Path(self.values["out"] or "-".join(name for name in names if name))
 
     def whole(self, key: str) -> int:
         """A whole number."""
@@ -77,6 +78,10 @@ def parse(arguments: Sequence[str]) -> Request:
     _check(values)
     if len(files) != 1:
         raise ExobenchError(f"name one spectrum file, such as planet.dat; {len(files)} were given (--help shows all).")
+    if files[0].is_dir():
+        raise ExobenchError(
+            f"{files[0]} is a folder; name one spectrum file, such as planet.dat (the folder of a run: run=FOLDER)."
+        )
     if not files[0].is_file():
         raise ExobenchError(f"{files[0]}: there is no such file.")
     if not values["run"]:

@@ -38,7 +38,7 @@ def csv_text(answer: Answer) -> str:
 def printed(answer: Answer, run_name: str) -> str:
     """The table for the terminal with all notes."""
     intervals = answer.intervals()
-    lines = [f"{answer.spectrum.path.name} retrieved by {run_name}", ""]
+    lines = [f"{answer.spectrum.path.name} retrieved by {answer.made_by(run_name)}", ""]
     if answer.mark:
         lines[1:1] = [f"*** {NOT_FOR_SCIENCE.upper()}: {answer.mark} ***"]
     given = "" if answer.given is None else f"{'in .par':>12}"

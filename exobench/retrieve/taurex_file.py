@@ -172,7 +172,7 @@ def _fitting(space: ParameterSpace, bounds: SearchBounds) -> list[str]:
 def _heading(answer: Answer, bounds: SearchBounds, run_name: str) -> list[str]:
     lines = [f"{NOT_FOR_SCIENCE.upper()}: {answer.mark}."] if answer.mark else []
     lines += [
-        f"TauREx 3, from the posterior of {run_name} for {answer.spectrum.path.name}.",
+        f"TauREx 3, from a posterior for {answer.spectrum.path.name}: {answer.made_by(run_name)}.",
         "Run it in this folder: taurex -i taurex3.par --retrieval -o taurex3.h5",
         f"The bounds are SEARCH BOUNDS, no prior: mean +- {WIDTH_IN_SIGMA:g} standard deviations of that posterior,",
         "widened to hold every draw and cut to the prior that the run was trained on:",

@@ -26,6 +26,10 @@ WORKER = "EXOBENCH_TUNE_WORKER"
 """Number of a worker that another process started."""
 
 
+_FEWEST_LOSSES = 3
+"""Validation losses before a trial may end early: where training has stages, the first may come late and say little."""
+
+
 def worker_number() -> int:
     """Of this process among those of the search: given by its parent, or by Slurm to the tasks of an array."""
     for name in (WORKER, "SLURM_ARRAY_TASK_ID"):
@@ -56,11 +60,14 @@ def work(bench: Bench, board: Board) -> None:
 def _run(
     bench: Bench, board: Board, trial: optuna.trial.Trial, values: Mapping[str, Value], stop: Callable[[], bool]
 ) -> None:
+    places: list[int] = []
+
     def report(place: int, loss: float) -> bool:
         if bench.settings.second is not None:  # Optuna keeps no losses where there are two objectives
             return False
         trial.report(bench.settings.loss_sign * loss, place)
-        return bench.settings.prune and trial.should_prune()
+        places.append(place)
+        return bench.settings.prune and len(places) >= _FEWEST_LOSSES and trial.should_prune()
 
     try:
         with board.alive(trial):

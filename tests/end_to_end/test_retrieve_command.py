@@ -17,6 +17,8 @@ from exobench.retrieve.__main__ import main
 from exobench.retrieve.answer import Retrieval
 from exobench.retrieve.read import read_spectrum
 from exobench.retrieve.simulate import main as simulate
+from exobench.retrieve.table import printed
+from exobench.retrieve.taurex_file import parameter_text
 
 FILES = ("posterior.csv", "summary.txt", "corner.png", "corner.svg", "spectrum.png", "draws.nc", "spectrum.dat")
 ATMOSPHERE = ["method=npe", "task=hotjupiter_varied", "budget=300", "limits.steps=30", "n_test=2", "n_draws=50"]
@@ -167,6 +169,16 @@ def test_the_exact_likelihood_sharpens_the_answer(place, retrieval, refine):
         return np.nanmedian(((answer.x - answer.predicted) / answer.sigma) ** 2)
 
     assert misfit(sharp) < 0.2 * misfit(rough)
+    for text in texts(sharp, retrieval.run.task):
+        assert "the run, refined by " in text.splitlines()[0]
+    for text in texts(rough, retrieval.run.task):
+        assert "the run" in text.splitlines()[0]
+        assert "refined by" not in text
+
+
+def texts(answer, task):
+    """Summary and TauREx file."""
+    return printed(answer, "the run"), parameter_text(answer, task, "the run", opacities="")
 
 
 @pytest.fixture

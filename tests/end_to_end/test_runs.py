@@ -14,6 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
+from exobench.score_files import main as score_main
+
 EXOGAN = ["method=exogan", "task=hotjupiter", "budget=1500", "task.shard_rows=500", "n_test=25", "n_draws=100"]
 """The real method on real spectra, small enough for every test run."""
 
@@ -161,6 +163,35 @@ def test_test_sets_are_nested(tmp_path, data_root):
     sets = sorted((truths(path) for path in records(tmp_path, "prior")), key=len)
     assert [len(truth) for truth in sets] == [25, 100]
     assert np.array_equal(sets[1][:25], sets[0])
+
+
+def scores_by_name(scores: list[dict]) -> dict:
+    return {(score["metric"], score["parameter"]): score for score in scores}
+
+
+def test_a_runs_own_draws_score_as_the_run(tmp_path, data_root):
+    """All but what is random (ranks between equal draws) or rests on spectra and densities, which are not stored."""
+    run(tmp_path, data_root, "method=prior", "task=linear_gaussian", "n_test=100", "report=false")
+    (path,) = records(tmp_path, "prior")
+    draws, expected = path.parent / "draws.h5", scores_by_name(read(path)["scores"])
+    random = ("sbc_", "coverage_")
+    score_main([str(draws), f"out={tmp_path / 'out'}"])
+    document = read(tmp_path / "out/scores.json")
+    found = scores_by_name(document["scores"])
+    assert found.keys() == expected.keys()
+    compared = [key for key in found if found[key]["status"] != "not available" and not key[0].startswith(random)]
+    assert {"energy_score", "rmse", "crps", "nltp", "hit_rate_10"} <= {metric for metric, _ in compared}
+    assert {key: found[key] for key in compared} == {key: expected[key] for key in compared}
+    units = [parameter["unit"] for parameter in read(path)["parameters"]]
+    assert [parameter["unit"] for parameter in document["parameters"]] == units
+    # A file of an earlier version holds arrays alone; the record beside it has the rest.
+    with h5py.File(draws, "a") as file:
+        for name in ("names", "units", "low", "high"):
+            del file.attrs[name]
+    score_main([str(draws), f"out={tmp_path / 'old'}"])
+    older = read(tmp_path / "old/scores.json")
+    assert older["scores"] == document["scores"]
+    assert "names, low and high are those of run.json beside draws.h5" in older["notes"]
 
 
 def test_rerun_runs_again(tmp_path, data_root):

@@ -7,16 +7,20 @@ import types
 import numpy as np
 import pytest
 
+from exobench import drawing
 from exobench.data.source import TestSpectra
+from exobench.draw_files import read_draws
 from exobench.drawing import CALLS, draw_posteriors, forget_calls
 from exobench.errors import ExobenchError
 from exobench.method import Capability
+from exobench.parameters import Parameter, ParameterSpace
 from exobench.posterior import AbstractPosterior, PosteriorSamples
 from exobench.problem import CallCounter
 from exobench.results import DIAGNOSTICS, DRAWS, read_arrays
 
 N_OBS, N_PARAM = 6, 2
 FOREVER = 10**9
+SPACE = ParameterSpace((Parameter("a", "K", "a", 0.0, 1.0), Parameter("b", "", "b", -1.0, 2.0)))
 
 
 class Uniform(AbstractPosterior):
@@ -44,7 +48,7 @@ def draw(posterior, folder, *, spectra_per_call=2, fit_key="fit", n_draws=5):
     method = types.SimpleNamespace(
         registered_name="uniform", spectra_per_call=spectra_per_call, capabilities=Capability.NEEDS_LIKELIHOOD
     )
-    problem = types.SimpleNamespace(name="task", likelihood_calls=posterior.counter)
+    problem = types.SimpleNamespace(name="task", likelihood_calls=posterior.counter, parameters=SPACE)
     folder.mkdir(exist_ok=True)
     return draw_posteriors(posterior, method, problem, test, n_draws, ("identity",), folder, fit_key)
 
@@ -89,6 +93,17 @@ def test_what_a_method_notes_of_each_spectrum_is_on_disk(counter, tmp_path):
     assert np.array_equal(read_arrays(tmp_path / DIAGNOSTICS)["log_evidence"], np.arange(N_OBS))
     assert drawn.mean_diagnostics() == {"log_evidence": 2.5}
     assert read_arrays(tmp_path / DRAWS)["theta"].shape == (N_OBS, 5, N_PARAM)
+
+
+def test_stored_draws_name_their_parameters_and_are_read_by_the_scores(counter, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "STORED_DRAW_NUMBERS", 4 * 5 * N_PARAM)
+    drawn = draw(Uniform(counter, n_returned=[5, 3, 5]), tmp_path)
+    found = read_draws([tmp_path / DRAWS], prior=None, truths=None)
+    assert (found.inputs.names, found.inputs.units) == (("a", "b"), ("K", ""))
+    assert np.array_equal([found.inputs.low, found.inputs.high], [[0.0, -1.0], [1.0, 2.0]])
+    assert np.array_equal(found.inputs.theta, drawn.theta[:4])
+    assert np.array_equal(found.inputs.log_weight, drawn.log_weight[:4])
+    assert found.notes == ("draws.h5 holds the first 4 of the run's 6 test spectra",)
 
 
 def test_fewer_draws_for_some_spectra_have_no_weight(counter, tmp_path):

@@ -65,21 +65,33 @@ def sizes(runs):
     return [(s.n_obs, sorted(entry.method for entry in s.entries)) for s in selections(section)]
 
 
+def test_an_empty_list_of_a_task_is_no_headline(runs):
+    for task_id, levels in (("aaaa", []), ("bbbb", [20.0, 50.0])):
+        varied = description() | {"noise": {"kind": "varied", "fixed_levels_ppm": levels, "largest_missing": 0.0}}
+        make_record(runs, task_id=task_id, n_test=25, task_description=varied)
+    empty, filled = (dict(section.headline) for section in sections(read_entries(runs)[0]))
+    assert "noise.fixed_levels_ppm" not in empty
+    assert filled["noise.fixed_levels_ppm"] == "20, 50"
+    assert empty["noise.largest_missing"] == filled["noise.largest_missing"] == "0"
+
+
 def test_rows_share_the_largest_nested_set_and_few_spectra_drag_nobody_down(runs):
     make_record(runs, "prior", n_test=1000)
     make_record(runs, "fast", n_test=1000)
+    make_record(runs, "flow", n_test=1000)
     make_record(runs, "slow", n_test=140)
     make_record(runs, "quick", n_test=25)
     make_record(runs, "tiny", n_test=7)
     assert sizes(runs) == [
-        (1000, ["fast", "prior"]),
-        (100, ["fast", "prior", "slow"]),
-        (25, ["fast", "prior", "quick", "slow"]),
-        (7, ["fast", "prior", "quick", "slow", "tiny"]),
+        (1000, ["fast", "flow", "prior"]),
+        (100, ["fast", "flow", "prior", "slow"]),
+        (25, ["fast", "flow", "prior", "quick", "slow"]),
+        (7, ["fast", "flow", "prior", "quick", "slow", "tiny"]),
     ]
 
 
-def test_the_largest_set_with_two_methods_comes_first(runs):
+def test_the_largest_set_with_two_methods_comes_first_and_the_floor_is_none(runs):
+    make_record(runs, "prior", n_test=1000)
     make_record(runs, "fast", n_test=1000)
     make_record(runs, "slow", n_test=100)
     assert [n_obs for n_obs, _ in sizes(runs)] == [100, 1000]

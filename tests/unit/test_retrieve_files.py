@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from exobench.errors import ExobenchError
 from exobench.retrieve.read import read_spectrum
-from exobench.retrieve.request import parse
+from exobench.retrieve.request import REFINEMENTS, parse
 
 WAVELENGTH = np.array([1.0, 1.1, 1.3])
 DEPTH = np.array([0.010, 0.012, 0.011])
@@ -179,6 +181,7 @@ def test_what_cannot_be_right_is_refused_in_one_line(tmp_path, name, text, why):
     [
         ([], "name one spectrum file"),
         (["nowhere.dat"], "there is no such file"),
+        ([".", "run=."], ". is a folder; name one spectrum file"),
         (["SPECTRUM"], "name a finished run"),
         (["SPECTRUM", "run=nowhere"], "run=nowhere: there is no such folder"),
         (["SPECTRUM", "rum=."], "Did you mean 'run'"),
@@ -194,3 +197,18 @@ def test_wrong_arguments_are_named(tmp_path, arguments, why):
     with pytest.raises(ExobenchError) as caught:
         parse([str(spectrum) if word == "SPECTRUM" else word for word in arguments])
     assert why in str(caught.value)
+
+
+def test_answers_of_one_spectrum_do_not_overwrite_each_other(tmp_path):
+    """Refined and not, each has a folder of its own unless one is named."""
+    spectrum = write(tmp_path, "planet.dat", rows(WAVELENGTH, DEPTH, SIGMA))
+    (tmp_path / "run.json").touch()
+    given = [str(spectrum), f"run={tmp_path}"]
+    folders = {refine: parse([*given, f"refine={refine}"]).out for refine in ("", *REFINEMENTS)}
+    assert folders == {
+        "": Path("retrieved-planet"),
+        "importance": Path("retrieved-planet-importance"),
+        "smc": Path("retrieved-planet-smc"),
+        "nested": Path("retrieved-planet-nested"),
+    }
+    assert parse([*given, "refine=smc", "out=mine"]).out == Path("mine")

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.stats
-from report_records import make_skipped
+from report_records import make_record, make_skipped
 
 from exobench import compare, show
 from exobench.errors import ExobenchError
@@ -213,6 +213,56 @@ def test_a_run_is_found_by_the_beginning_of_its_path(runs, monkeypatch):
         one_record("linear_gaussian/prior")
     with pytest.raises(ExobenchError, match="there is no such folder"):
         one_record("linear_gaussian/npe")
+
+
+def named_runs(given):
+    """Of an error that names several runs, each folder with what is said of it, in order."""
+    with pytest.raises(ExobenchError) as caught:
+        one_record(str(given))
+    assert f"{given} means" in str(caught.value)
+    shown = str(caught.value).partition("name one of them: ")[2].rstrip(".").split("; ")
+    return [(folder, words.rstrip(")")) for folder, _, words in (each.partition(" (") for each in shown)]
+
+
+def limited(content):
+    content["config"]["limits"] = {"steps": None, "seconds": 30.0}
+
+
+def test_several_runs_are_named_with_what_tells_them_apart(tmp_path):
+    gan = tmp_path / "hotjupiter" / "gan"
+    large = make_record(tmp_path, "gan", n_test=100, budget=100_000).folder
+    small = make_record(tmp_path, "gan", n_test=25, budget=5000, change=limited).folder
+    assert named_runs(gan) == [
+        (str(small), "budget=5000, n_test=25, limits.seconds=30"),
+        (str(large), "budget=100000, n_test=100, limits.seconds=none"),
+    ]
+    again = make_record(tmp_path, "gan", n_test=25, budget=5000, seed=5, change=limited).folder
+    assert named_runs(small.parent) == [(str(small), "seed=0"), (str(again), "seed=5")]
+
+
+def test_settings_of_a_method_and_variants_of_a_task_tell_runs_apart(tmp_path):
+    wide = make_record(tmp_path, "net", n_test=25, settings={"width": 64, "training": {"epochs": 3}}).folder
+    usual = make_record(tmp_path, "net", n_test=25, settings={"width": 32}).folder
+    assert sorted(named_runs(tmp_path / "hotjupiter" / "net")) == sorted(
+        [(str(wide), "method.width=64, method.training.epochs=3"), (str(usual), "method.width=32")]
+    )
+    first = make_record(tmp_path, "twin", n_test=25, task_id="aaaaaaaaaaaa").folder
+    second = make_record(tmp_path, "twin", n_test=25, task_id="bbbbbbbbbbbb").folder
+    assert named_runs(tmp_path / "hotjupiter" / "twin") == [
+        (str(first), "task_id=aaaaaaaaaaaa"),
+        (str(second), "task_id=bbbbbbbbbbbb"),
+    ]
+    one = make_record(tmp_path / "two", "one", n_test=25).folder
+    other = make_record(tmp_path / "two", "other", n_test=25, budget=20_000, settings={"width": 32}).folder
+    assert named_runs(tmp_path / "two") == [(str(one), "budget=10000"), (str(other), "budget=20000")]
+
+
+def test_of_many_runs_eight_are_named_and_the_rest_counted(tmp_path, capsys):
+    for seed in range(11):
+        make_record(tmp_path, "gan", n_test=25, seed=seed)
+    line = refused(capsys, show, tmp_path)
+    assert "means 11 runs" in line
+    assert line.endswith("/7 (seed=7); and 3 more.")
 
 
 def test_runs_without_scores_get_a_line(runs, tmp_path, capsys):

@@ -11,15 +11,18 @@ import subprocess
 import sys
 import termios
 import time
+from io import StringIO
 
 import pytest
+from report_records import SEVEN, make_record
+from rich.console import Console
 
 from exobench import progress as said
 from exobench.data import __main__ as data
 from exobench.metrics.score import Score
 from exobench.progress import Progress, clock, pace, track
 from exobench.small_commands import command_arguments, take_verbosity
-from exobench.terminal import format_score
+from exobench.terminal import PER_PARAMETER, find_score, format_score, print_summary, scores_on
 
 RUN = ["-m", "exobench", "task=linear_gaussian", "budget=300", "n_test=25", "n_draws=50", "workers=1", "report=false"]
 SLOW = """
@@ -188,11 +191,39 @@ def test_times_as_people_say_them(seconds, words):
     [
         (0.1234, 0.0213, ".2f", "0.12 ±.02"),
         (1.0, 0.0, ".2f", "1.00 ±0"),
-        (1.0, 8.2e-5, ".2f", "1.00 ±.00008"),
+        (1.0, 5e-4, ".2f", "1.00 ±.0005"),
+        (1.0, 8.2e-5, ".2f", "1.00 ±<.0001"),
+        (0.1677, 3e-7, ".4f", "0.1677 ±<.000001"),
+        (1.523e-4, 3.9e-6, ".3g", "0.000152 ±.000004"),
+        (9.87e-5, 1.1e-6, ".3g", "9.87e-05 ±1e-06"),
+        (9.87e-5, 1.1e-10, ".3g", "9.87e-05 ±<1e-09"),
+        (9.87e-5, 0.0, ".3g", "9.87e-05 ±0"),
+        (0.0, 1e-7, ".3g", "0 ±<.00001"),
         (20.5, 2.1, ".3g", "20.5 ±2"),
         (48.2, 9.7, ".3g", "48.2 ±10"),
         (271.3, 29.6, ".3g", "271 ±30"),
     ],
 )
-def test_a_standard_error_has_one_digit_and_no_exponent(value, error, digits, text):
+def test_a_standard_error_has_one_digit_and_is_written_as_its_value_is(value, error, digits, text):
     assert format_score(Score("crps", "temperature_k", value, error, n_obs=25, status="ok"), digits) == text
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_no_number_of_the_table_is_cut_on_a_narrow_terminal(tmp_path, width):
+    """Posteriors of 1e-4 of the prior's width: scores as small as those of a well-seen radius."""
+    record = make_record(tmp_path, "sharp", n_test=1000, parameters=SEVEN, width=5e-5)
+    floor = make_record(tmp_path, "prior", n_test=1000, parameters=SEVEN)
+    console = Console(width=width, file=StringIO())
+    print_summary(record, floor, console)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert max(len(line) for line in shown.splitlines() if "Record:" not in line) <= width
+    scores = scores_on(record, 1000)
+    for parameter in SEVEN:
+        for metric, _, digits in PER_PARAMETER:
+            for word in format_score(find_score(scores, metric, parameter["name"]), digits).split():
+                assert word in shown
+    assert "±<.0001" in shown
+    if width == 80:
+        (row,) = [line for line in shown.splitlines() if "radius_rjup " in line and "±" in line]
+        assert row.count("±") == len(PER_PARAMETER)

@@ -211,14 +211,20 @@ def test_two_objectives_keep_no_losses(tmp_path):
     assert (states, curves) == (["COMPLETE"], [{}])
 
 
-def ends_of(losses, settings, folder):
+def test_the_first_losses_end_no_trial_however_late_they_come(tmp_path):
+    states, curves = ends_of([1.0] * 6 + [5.0], settings_of(), tmp_path, places=range(7, 15))
+    assert states[-1] == "PRUNED"
+    assert list(curves[-1]) == ["7", "8", "9"]
+
+
+def ends_of(losses, settings, folder, places=range(1, 9)):
     """States and curves of trials whose validation losses never change."""
     bench = SimpleNamespace(settings=settings)
     board = Board(open_study(settings, folder, 1), settings.space, folder, settings)
     for loss in losses:
 
         def run(values, stop, report, loss=loss):
-            for place in range(1, 9):
+            for place in places:
                 if report(place, loss):
                     raise Pruned
             return Result(0.5, None, 1.0, 1.0, 1)
