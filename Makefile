@@ -15,7 +15,7 @@ help:
 	@echo "make report   build reports/index.html from the records in runs/ (ARGS='paths.runs=reports/benchmark' for the committed ones)"
 	@echo "make data     make N spectra of TASK for later runs (N=10000000 TASK=hotjupiter)"
 	@echo "make bench    speed of the simulator against TauREx 3, of the data set, in-painting, training and scoring"
-	@echo "make benchmark       the committed benchmark, about six core-hours; goes on where it was stopped (ARGS='workers=2', ARGS=list)"
+	@echo "make benchmark       the committed benchmark, about eleven core-hours; goes on where it was stopped (ARGS='workers=2', ARGS=list)"
 	@echo "make benchmark-full  every method, task, budget and seed: weeks of one core"
 	@echo "make lint     ruff and mypy"
 	@echo "make test-slow / make test-gpu   tests that take minutes / need a CUDA device"

@@ -58,10 +58,10 @@ def test_the_committed_plan_is_what_its_page_promises(committed):
     assert {c.method for c in cells if c.seed} == SIX
 
 
-def test_the_committed_plan_fits_an_evening_on_a_small_machine(committed):
+def test_the_committed_plan_fits_a_night_on_a_small_machine(committed):
     seconds = [timed.seconds for timed in in_order(committed)]
-    assert 5.0 < sum(seconds) / 3600 < 6.5
-    assert max(seconds) < 2400
+    assert 10 < sum(seconds) / 3600 < 12
+    assert max(seconds) < 4 * 3600
 
 
 def test_every_run_of_the_committed_plan_has_a_folder_of_its_own(committed):
