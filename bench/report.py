@@ -51,8 +51,8 @@ def main() -> None:
         rng = np.random.default_rng(0)
         for number in range(given.records):
             source = found[number % len(found)].parent
-            copy, (task, method, key, _) = number // len(found), source.relative_to(given.runs).parts
-            perturbed(source, many / task / method / f"{key}{copy:03d}" / str(copy % SEEDS), copy, rng)
+            copy, (task, method, key, seed) = number // len(found), source.relative_to(given.runs).parts
+            perturbed(source, many / task / method / f"{key}{seed}{copy:03d}" / str(copy % SEEDS), copy, rng)
     shutil.rmtree(site, ignore_errors=True)
     timed = {}
     for name in ("first", "second"):
