@@ -14,7 +14,7 @@ help:
 	@echo "make test     set up, then run the tests"
 	@echo "make report   build reports/index.html from the records in runs/ (ARGS='paths.runs=reports/benchmark' for the committed ones)"
 	@echo "make data     make N spectra of TASK for later runs (N=10000000 TASK=hotjupiter)"
-	@echo "make bench    speed of the simulator against TauREx 3, of the data set, in-painting, training and scoring"
+	@echo "make bench    speed of the simulator against TauREx 3, of the data set, in-painting, training, scoring and the pages"
 	@echo "make benchmark       the committed benchmark, about eleven core-hours; goes on where it was stopped (ARGS='workers=2', ARGS=list)"
 	@echo "make benchmark-full  every method, task, budget and seed: weeks of one core"
 	@echo "make lint     ruff and mypy"
@@ -75,6 +75,7 @@ bench: $(VENV)/.dev
 	OMP_NUM_THREADS=2 $(BIN)/python bench/exogan.py --out reports/bench_exogan.json
 	OMP_NUM_THREADS=1 $(BIN)/python bench/training.py --threads 1 --out reports/bench_training.json
 	OMP_NUM_THREADS=2 $(BIN)/python bench/scoring.py speed --out reports/bench_scoring.json
+	OMP_NUM_THREADS=1 $(BIN)/python bench/report.py reports/benchmark --out reports/bench_report.json
 
 benchmark: setup
 	$(BIN)/python -m exobench.benchmark plan=committed launcher=$(LAUNCHER) $(ARGS)
