@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import exobench
 
 if getattr(exobench, "__file__", None) is None:
     # Where Python is started above a checkout, its folder comes before the package that an editable install knows of.
+    if not hasattr(sys, "ps1"):
+        sys.tracebacklimit = 0  # the message says it all; a session at the prompt keeps its tracebacks
     raise ImportError(
         f"Python takes the folder {next(iter(exobench.__path__))} for the package exobench: start it in that folder or "
         f"anywhere else, but not in {Path.cwd()}."

@@ -61,11 +61,11 @@ def one_record(given: str) -> RunRecord:
         return finished[0]
     if not finished and problems:
         raise problems[0]
-    raise _several(given, finished or records)
+    raise several(given, finished or records)
 
 
-def _several(given: str, records: Sequence[RunRecord]) -> ExobenchError:
-    """Names runs with what tells them apart, those of small budgets first."""
+def several(given: str, records: Sequence[RunRecord]) -> ExobenchError:
+    """The error for a name that means several runs, with what tells them apart, those of small budgets first."""
     ordered = sorted(records, key=lambda record: (record["task"], record["method"], record["budget"], record["seed"]))
     named = zip(ordered, _apart(ordered), strict=True)
     shown = [f"{record.folder} ({words})" if words else str(record.folder) for record, words in named]

@@ -60,7 +60,7 @@ def _run(request: Request) -> None:
     )
     from exobench.retrieve.admission import find_setup
     from exobench.retrieve.answer import Retrieval
-    from exobench.retrieve.write import write_answer
+    from exobench.retrieve.write import older_answer, write_answer
 
     setup = find_setup(request.spectrum, request.text("par"))
     retrieval = Retrieval.open(
@@ -79,10 +79,13 @@ def _run(request: Request) -> None:
         setup=setup,
         refine=request.text("refine"),
     )
+    older = older_answer(request.out)
     with Progress("figures and files", None):
         text = write_answer(retrieval, answer, request.out)
     print(text)
     print(f"\nFiles: {request.out}")
+    if older is not None and older != older_answer(request.out):
+        print(f"They replace an older answer there: {older}.")
 
 
 if __name__ == "__main__":

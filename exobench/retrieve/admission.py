@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,10 @@ def why_not_for_science(task: Task, spectrum: Observed, *, simulated: bool, demo
     be asked about real ones: the embedded band model is good enough to compare methods, and no more.
 
     Raises:
-        ExobenchError: the spectrum is real, the run's opacities are not, and nobody asked for a demonstration.
+        ExobenchError: the spectrum is real, the run's opacities are not, and nobody asked for a demonstration; or it
+            was simulated for another task, and the run's is no atmosphere.
     """
+    _check_kind(task, spectrum, simulated)
     if simulated or spectrum.simulated is not None or task.simulator.describe().get("opacity_source") == _FROM_FILES:
         return None
     if not demo:
@@ -43,6 +46,20 @@ def why_not_for_science(task: Task, spectrum: Observed, *, simulated: bool, demo
             "simulated=true if the spectrum was simulated."
         )
     return f"a real spectrum, and a run trained on {_physics(task)}"
+
+
+def _check_kind(task: Task, spectrum: Observed, simulated: bool) -> None:
+    other = re.match(r"exobench, task (\w+)", spectrum.simulated or "")
+    if simulated or other is None or other[1] == task.name or _is_atmosphere(task):
+        return
+    raise ExobenchError(
+        f"{spectrum.path} was simulated for task {other[1]}, and the run was trained on {_physics(task)}: name a run "
+        f"on {other[1]}."
+    )
+
+
+def _is_atmosphere(task: Task) -> bool:
+    return "opacity_source" in task.simulator.describe()
 
 
 def _physics(task: Task) -> str:
@@ -135,26 +152,50 @@ def check_missing_bins(method: AbstractMethod, rebinned: Rebinned) -> None:
         )
 
 
-def check_unit(spectrum: Observed, x: Array, depth: Array) -> None:
-    """Refuses depths that are far from the training spectra and would be near them in another unit.
+def check_units(spectrum: Observed, x: Array, sigma: Array, depth: Array) -> None:
+    """Refuses depths that are far from the training spectra and would be near them in another unit, and errors that are
+    larger than depths.
 
     Args:
-        spectrum: says which unit was assumed.
+        spectrum: says which unit its numbers were taken for.
         x: depths in the task's bins, (bin,), NaN where missing.
-        depth: of training or validation spectra, (n, bin).
+        sigma: their errors, (bin,).
+        depth: of training or validation spectra, (n, bin); no check where these are no transit depths.
 
     Raises:
-        ExobenchError: the unit was assumed, and another one must be meant.
+        ExobenchError: another unit must be meant, and the command line does not insist on this one.
     """
-    median, usual = float(np.nanmedian(x)), depth[:, np.isfinite(x)]
-    low, high = float(usual.min()), float(usual.max())
-    if spectrum.unit_is_given or low <= 0 or low / _MARGIN <= median <= high * _MARGIN:
+    seen = np.isfinite(x)
+    usual = depth[:, seen]
+    if spectrum.unit_told == "setting" or usual.min() <= 0:
         return
-    others = {name: median * factor for name, factor in DEPTH_FACTOR.items() if name != spectrum.depth_unit}
-    others[RADIUS_RATIO] = median**2
-    fitting = [name for name, value in others.items() if low / _MARGIN <= value <= high * _MARGIN]
-    if fitting:
+    _check_depths(spectrum, float(np.median(x[seen])), float(usual.min()), float(usual.max()))
+    depth_median, sigma_median = float(np.median(spectrum.depth)), float(np.median(spectrum.sigma))
+    if sigma_median > abs(depth_median):
         raise ExobenchError(
-            f"{spectrum.path}: the median depth is {median:.4g}, taken as a fraction, where the run knows {low:.2g} to "
-            f"{high:.2g}; give depth_unit={' or '.join(fitting)} if that is the unit, else depth_unit=fraction."
+            f"{spectrum.path}: the median error, {sigma_median:.3g}, is larger than the median depth, "
+            f"{depth_median:.3g} (both as fractions): give both in one unit, or depth_unit={spectrum.depth_unit} if "
+            "they are."
         )
+
+
+def _check_depths(spectrum: Observed, median: float, low: float, high: float) -> None:
+    if low / _MARGIN <= median <= high * _MARGIN:
+        return
+    number = np.sqrt(median) if spectrum.depth_unit == RADIUS_RATIO else median / DEPTH_FACTOR[spectrum.depth_unit]
+    others = {name: number * factor for name, factor in DEPTH_FACTOR.items()} | {RADIUS_RATIO: number**2}
+    del others[spectrum.depth_unit]
+    fitting = [name for name, value in others.items() if low / _MARGIN <= value <= high * _MARGIN]
+    if not fitting:
+        return
+    known, wanted = f"where the run knows {low:.2g} to {high:.2g}", " or ".join(fitting)
+    if spectrum.unit_told:
+        raise ExobenchError(
+            f"{spectrum.path}: the median depth is {number:.4g} and the file says that it is in {spectrum.depth_unit}, "
+            f"{median:.2g} as a fraction, {known}: correct the file if it is in {wanted}, else give "
+            f"depth_unit={spectrum.depth_unit}."
+        )
+    raise ExobenchError(
+        f"{spectrum.path}: the median depth is {median:.4g}, taken as a fraction, {known}; give depth_unit={wanted} if "
+        "that is the unit, else depth_unit=fraction."
+    )

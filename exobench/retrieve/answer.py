@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from exobench.data.taurex_parfile import TaurexSetup
 from exobench.devices import resolve_device
 from exobench.errors import ExobenchError
-from exobench.find_runs import finished_records
+from exobench.find_runs import finished_records, several
 from exobench.metrics.resampling import draw_weights, effective_size, equal_draws
 from exobench.parameters import ParameterSpace
 from exobench.places import Places
 from exobench.progress import Progress
-from exobench.retrieve.admission import Star, check_missing_bins, check_unit, find_star, why_not_for_science
+from exobench.retrieve.admission import Star, check_missing_bins, check_units, find_star, why_not_for_science
 from exobench.retrieve.familiar import Finding, Known, compare, known_spectra, warning
 from exobench.retrieve.observed import Observed
 from exobench.retrieve.rebin import rebin
@@ -132,10 +132,7 @@ class Retrieval:
         """
         records, _ = finished_records([folder])
         if len(records) > 1:
-            shown = ", ".join(str(record.folder) for record in records[:3])
-            raise ExobenchError(
-                f"run={folder}: {len(records)} finished runs lie there; name one of them, such as {shown}."
-            )
+            raise several(f"run={folder}", records)
         task = task_of(records[0], opacities_path)
         run = load_run(records[0], task, device)
         used = opacities_path if task.simulator.describe().get("opacity_source") == "files" else None
@@ -175,7 +172,7 @@ class Retrieval:
         mark = why_not_for_science(task, spectrum, simulated=simulated, demo=demo)
         star = find_star(task, star_radius_rsun, setup)
         rebinned = rebin(spectrum.scaled(star.factor) if star is not None else spectrum, task.bin_edges_um)
-        check_unit(spectrum, rebinned.x, self.known.depth)
+        check_units(spectrum, rebinned.x, rebinned.sigma, self.known.depth)
         check_missing_bins(self.run.method, rebinned)
         x, sigma = rebinned.x[None], rebinned.sigma[None]
         rng = rng_for(*self.run.identity, "retrieve", seed)

@@ -97,7 +97,7 @@ def compare(run: FinishedRun, known: Known, x: Array, sigma: Array, theta: Array
 
 def _missing(known: Known, x: Array) -> Finding:
     share, most = float(np.isnan(x).mean()), float(np.isnan(known.x).mean(axis=1).max())
-    words = f"{100 * share:.0f} % of the bins are missing; in training at most {100 * most:.0f} % were"
+    words = f"{100 * share:.3g} % of the bins are missing; in training at most {100 * most:.0f} % were"
     return Finding("missing_share", share, most, share > most + 1e-9, words)
 
 
@@ -116,7 +116,12 @@ def _noise(known: Known, sigma: Array) -> Finding:
 def _surprise(run: FinishedRun, known: Known, x: Array, sigma: Array) -> Finding:
     usual = np.asarray(run.posterior.surprise(known.x, known.sigma), dtype=np.float64)
     own = float(run.posterior.surprise(x[None], sigma[None])[0])
-    return _ranked("surprise", own, usual, "the network finds the spectrum more unusual than {share} of those held out")
+    return _ranked(
+        "surprise",
+        own,
+        usual,
+        "the network finds the spectrum more unusual than {share} of those held out (surprise {value})",
+    )
 
 
 def _misfit(run: FinishedRun, known: Known, x: Array, sigma: Array, theta: Array, simulate: Simulate) -> Finding:
@@ -131,7 +136,12 @@ def _misfit(run: FinishedRun, known: Known, x: Array, sigma: Array, theta: Array
     simulated = simulate(draws.reshape(-1, draws.shape[-1])).reshape(*draws.shape[:2], -1)
     usual = np.array([_best_fit(noisy[k], sigma, simulated[k]) for k in range(len(depth))])
     own = _best_fit(x, sigma, simulate(theta[:N_DRAWS_FITTED]))
-    return _ranked("misfit", own, usual, "the best draw fits worse than those of {share} of held-out spectra")
+    return _ranked(
+        "misfit",
+        own,
+        usual,
+        "the best draw fits worse than those of {share} of held-out spectra (chi-square a bin {value})",
+    )
 
 
 def _best_fit(x: Array, sigma: Array, depth: Array) -> float:
@@ -142,7 +152,7 @@ def _best_fit(x: Array, sigma: Array, depth: Array) -> float:
 
 def _ranked(name: str, own: float, usual: Array, words: str) -> Finding:
     limit, share = float(np.quantile(usual, MOST_UNUSUAL)), float(np.mean(usual < own))
-    text = words.format(share=f"{100 * share:.0f} %") + f" ({own:.3g}; the limit is {limit:.3g})"
+    text = words.format(share=f"{100 * share:.0f} %", value=f"{own:.3g}; the limit is {limit:.3g}")
     return Finding(name, own, limit, own > limit, text)
 
 

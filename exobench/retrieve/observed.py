@@ -30,7 +30,7 @@ class Observed:
         sigma: one standard deviation, (point,).
         has_widths: whether the file gives the bins; else they reach half way to the neighbours.
         depth_unit: what the numbers of the file were taken for.
-        unit_is_given: whether the file or the command line says so.
+        unit_told: by whom: "file", "setting" (the command line, which is believed), or "" where it was assumed.
         simulated: what the file's header says of the simulation that made it; None for anything else.
         notes: what was done to the rows, a sentence each.
     """
@@ -43,7 +43,7 @@ class Observed:
     sigma: Array
     has_widths: bool
     depth_unit: str
-    unit_is_given: bool
+    unit_told: str
     simulated: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -63,7 +63,7 @@ class Columns:
         depth: (row,).
         sigma: (row,).
         depth_unit: see `Observed`.
-        unit_is_given: see `Observed`.
+        unit_told: see `Observed`.
         simulated: see `Observed`.
         notes: see `Observed`.
     """
@@ -74,7 +74,7 @@ class Columns:
     depth: Array
     sigma: Array
     depth_unit: str
-    unit_is_given: bool
+    unit_told: str
     simulated: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -107,7 +107,7 @@ def observed(path: Path, columns: Columns) -> Observed:
         sigma=sigma,
         has_widths=columns.low_um is not None,
         depth_unit=columns.depth_unit,
-        unit_is_given=columns.unit_is_given,
+        unit_told=columns.unit_told,
         simulated=columns.simulated,
         notes=tuple(notes),
     )

@@ -31,7 +31,9 @@ def read_spectrum(path: Path, *, wavelength_unit: str | None = None, depth_unit:
         if path.stat().st_size > _MAX_BYTES:
             raise ExobenchError(f"{path}: larger than {_MAX_BYTES >> 20} MiB; expected one spectrum as text.")
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ExobenchError(f"{path}: is no text file; expected one spectrum as text (UTF-8).") from error
+    except OSError as error:
         raise ExobenchError(f"{path}: cannot be read ({error}).") from error
     reader = read_dat.read_columns if suffix in TEXT_SUFFIXES else read_table.read_columns
     return observed(path, reader(path, text, wavelength_unit=wavelength_unit, unit=depth_unit))

@@ -53,7 +53,7 @@ def read_columns(path: Path, text: str, *, wavelength_unit: str | None = None, u
         depth=depth,
         sigma=sigma,
         depth_unit=named,
-        unit_is_given=unit is not None,
+        unit_told="" if unit is None else "setting",
         simulated=first_comment([line for line in lines if line.startswith("#")], SIMULATED_KEY),
     )
 

@@ -41,7 +41,7 @@ def read_columns(path: Path, text: str, *, wavelength_unit: str | None = None, u
         raise ExobenchError(f"{path}: is empty; expected a table with columns wavelength, depth and error.")
     table = _Table(path, _parsed(path, text), wavelength_unit, unit)
     low, centre, high = table.bins()
-    depth, sigma, named, given = table.depths()
+    depth, sigma, named, told = table.depths()
     return Columns(
         wavelength_um=centre,
         low_um=low,
@@ -49,7 +49,7 @@ def read_columns(path: Path, text: str, *, wavelength_unit: str | None = None, u
         depth=depth,
         sigma=sigma,
         depth_unit=named,
-        unit_is_given=given,
+        unit_told=told,
         simulated=first_comment([line for line in text.splitlines() if line.startswith("#")], SIMULATED_KEY),
         notes=table.notes(text),
     )
@@ -111,8 +111,8 @@ class _Table:
                 return np.abs(self._values(column)) * factor * ratio
         return None
 
-    def depths(self) -> tuple[Array, Array, str, bool]:
-        """Depth fractions, their errors, the unit they were in, and whether that is known."""
+    def depths(self) -> tuple[Array, Array, str, str]:
+        """Depth fractions, their errors, the unit they were in, and who told it."""
         found = [(kind, find_role(self.columns, kind)) for kind in ("depth", "ratio")]
         there = [(kind, column) for kind, column in found if column is not None]
         if not there:
@@ -121,10 +121,10 @@ class _Table:
         filled = [(kind, column) for kind, column in there if np.isfinite(self._values(column)).any()]
         kind, column = (filled or there)[0]
         error, values = self._error(kind)
-        unit, given = self._depth_unit(column, kind)
+        unit, told = self._depth_unit(column, kind)
         other = self._unit(error)
         sigma_unit = depth_unit(other, self._place(error)) if other else None
-        return *to_depth(self._values(column), values, unit, sigma_unit), unit, given
+        return *to_depth(self._values(column), values, unit, sigma_unit), unit, told
 
     def _error(self, kind: str) -> tuple[NamedColumn, Array]:
         """One standard deviation; the mean of both sides where they differ."""
@@ -136,15 +136,20 @@ class _Table:
             raise self._missing("error", f"{kind}_error, one standard deviation")
         return both, self._values(both)
 
-    def _depth_unit(self, column: NamedColumn, kind: str) -> tuple[str, bool]:
-        if kind == "ratio":
-            return RADIUS_RATIO, True
-        if column.name in _ARCHIVE_PERCENT:
-            return "percent", True
-        own = self._unit(column)
+    def _depth_unit(self, column: NamedColumn, kind: str) -> tuple[str, str]:
+        """The unit, and who told it: the command line where it agrees with the file."""
+        own = self._own_depth_unit(column, kind)
         if own is not None:
-            return depth_unit(own, self._place(column)), True
-        return depth_unit(self.depth_unit or "", "depth_unit"), self.depth_unit is not None
+            return own, "setting" if own == self.depth_unit else "file"
+        return depth_unit(self.depth_unit or "", "depth_unit"), "" if self.depth_unit is None else "setting"
+
+    def _own_depth_unit(self, column: NamedColumn, kind: str) -> str | None:
+        if kind == "ratio":
+            return RADIUS_RATIO
+        if column.name in _ARCHIVE_PERCENT:
+            return "percent"
+        own = self._unit(column)
+        return None if own is None else depth_unit(own, self._place(column))
 
     def _um(self, column: NamedColumn, values: Array) -> Array:
         unit = self._unit(column) or self.wavelength_unit or "um"

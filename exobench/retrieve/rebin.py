@@ -141,4 +141,5 @@ def _checked(spectrum: Observed, x: Array, sigma: Array, low: Array, high: Array
     outside = int(np.sum((spectrum.high_um <= low[0]) | (spectrum.low_um >= high[-1])))
     if outside:
         notes = (*notes, f"{outside} points beyond the task's {low[0]:.4g} to {high[-1]:.4g} um are left out.")
-    return Rebinned(x, sigma, (*notes, f"{n_seen} of the task's {len(x)} bins were observed."))
+    verb = "was" if n_seen == 1 else "were"
+    return Rebinned(x, sigma, (*notes, f"{n_seen} of the task's {len(x)} bins {verb} observed."))

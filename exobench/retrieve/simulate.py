@@ -21,6 +21,7 @@ Writes one test spectrum of a finished run's task as a TauREx .dat, to try retri
 with the parameters that it was made with, where the task is an atmosphere. row= is its number in the test set.
 opacities.path= and paths.data= are those that the run was made with.
 """
+_HEADER = "# simulated: exobench"
 _DEFAULTS = {"run": "", "row": "0", "out": "planet.dat", "opacities.path": "", "paths.data": ""}
 
 
@@ -53,7 +54,7 @@ def write_spectrum(path: Path, task: Task, row: int, theta: Array, x: Array, sig
     columns = np.stack([task.wavelength_um, x, sigma, high - low], axis=1)[seen]
     truths = ", ".join(f"{name}={value:.6g}" for name, value in zip(task.parameters.names, theta, strict=True))
     lines = [
-        f"# simulated: exobench, task {task.name} ({task.task_id}), test spectrum {row}",
+        f"{_HEADER}, task {task.name} ({task.task_id}), test spectrum {row}",
         f"# {truths}",
         "# wavelength (um), transit depth, error, bin width (um)",
         *(" ".join(f"{value:.10g}" for value in each) for each in columns),
@@ -65,6 +66,17 @@ def write_spectrum(path: Path, task: Task, row: int, theta: Array, x: Array, sig
     setup = path.with_suffix(".par")
     setup.write_text(f"# {truths}\n{setup_text(task, theta, '# xsec_path and cia_path go here')}", encoding="utf-8")
     return [path, setup]
+
+
+def _check_not_anothers(out: Path) -> None:
+    """A file that was not written here may be somebody's measurement."""
+    if out.exists():
+        with out.open("rb") as file:
+            if file.read(len(_HEADER)) == _HEADER.encode():
+                return
+    for path in (out, out.with_suffix(".par")):
+        if path.exists():
+            raise ExobenchError(f"out={out}: {path} is there and was not written by this command; name another file.")
 
 
 def _run(arguments: Sequence[str]) -> list[Path]:
@@ -81,6 +93,7 @@ def _run(arguments: Sequence[str]) -> list[Path]:
     out = Path(values["out"])
     if out.suffix != ".dat":
         raise ExobenchError(f"out={out} must end in .dat.")
+    _check_not_anothers(out)
     from exobench.data.choice import DataChoice
     from exobench.data.source import open_data
     from exobench.find_runs import finished_records

@@ -14,6 +14,14 @@ from exobench.retrieve.taurex_file import parameter_text, spectrum_text, why_no_
 TABLE, SUMMARY, DRAWS, PARAMETERS, SPECTRUM = "posterior.csv", "summary.txt", "draws.nc", "taurex3.par", "spectrum.dat"
 
 
+def older_answer(out: Path) -> str | None:
+    """What a folder's answer is about, or None where there is none."""
+    try:
+        return (out / SUMMARY).read_text(encoding="utf-8").partition("\n")[0].strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def write_answer(retrieval: Retrieval, answer: Answer, out: Path) -> str:
     """Writes table, summary, figures, draws and the TauREx file into a folder; returns the summary."""
     from exobench.report.figures import save
@@ -34,6 +42,7 @@ def write_answer(retrieval: Retrieval, answer: Answer, out: Path) -> str:
         opacities = global_lines(task, retrieval.opacities_path, out)
         write_atomically(out / PARAMETERS, parameter_text(answer, task, name, opacities).encode())
     else:
+        (out / PARAMETERS).unlink(missing_ok=True)  # of an older answer: it would not belong to this spectrum
         summary += f"\nNo TauREx 3 file: {reason}."
     write_atomically(out / SUMMARY, f"{summary}\n".encode())
     return summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,17 @@ def test_a_real_spectrum_is_marked_everywhere_and_what_is_unlike_training_is_nam
 @pytest.fixture(scope="module")
 def retrieval(place, data_root):
     return Retrieval.open(place / "runs/hotjupiter_varied/npe", device="cpu", data=str(data_root))
+
+
+def test_several_runs_below_a_folder_are_told_apart(place, data_root, tmp_path):
+    own = next((place / "runs").rglob("npe/*/0"))
+    for seed in (0, 1):
+        target = tmp_path / "runs/hotjupiter_varied/npe" / own.parent.name / str(seed)
+        shutil.copytree(own, target)
+        record = json.loads((target / "run.json").read_text())
+        (target / "run.json").write_text(json.dumps(record | {"seed": seed}))
+    with pytest.raises(ExobenchError, match=r"means 2 runs; name one of them: .*0 \(seed=0\); .*1 \(seed=1\)"):
+        Retrieval.open(tmp_path / "runs", device="cpu", data=str(data_root))
 
 
 def test_the_same_spectrum_in_percent_and_from_the_other_end(place, retrieval, tmp_path):

@@ -19,6 +19,6 @@ def test_the_folder_above_a_checkout_is_named_as_the_wrong_place(tmp_path, comma
     started = [sys.executable, "-m", command, "--help"]
     done = subprocess.run(started, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
-    last = done.stderr.strip().splitlines()[-1]
-    assert f"the folder {tmp_path / 'exobench'} for the package exobench" in last
-    assert f"not in {tmp_path}." in last
+    (said,) = done.stderr.strip().splitlines()
+    assert f"the folder {tmp_path / 'exobench'} for the package exobench" in said
+    assert f"not in {tmp_path}." in said

@@ -19,6 +19,7 @@ from exobench.retrieve.read import read_spectrum
 from exobench.retrieve.rebin import rebin
 from exobench.retrieve.simulate import write_spectrum
 from exobench.retrieve.taurex_file import search_bounds, why_no_file
+from exobench.retrieve.write import older_answer, write_answer
 from exobench.task import TaskRequest
 from exobench_tasks.linear_gaussian.task import build
 
@@ -102,6 +103,20 @@ def test_what_a_method_cannot_do_is_refused_with_a_reason(retrieval, tmp_path):
     with pytest.raises(ExobenchError, match="task linear_gaussian has no star"):
         retrieval.answer(spectrum, compared=False, star_radius_rsun=1.0)
     assert "no isothermal atmosphere" in str(why_no_file(task))
+
+
+def test_no_taurex_file_of_an_older_answer_stays_where_there_is_none(retrieval, tmp_path):
+    task = retrieval.run.task
+    theta = task.prior.sample(1, np.random.default_rng(9))
+    x, sigma = task.noise.sample(retrieval.simulate(theta), seed=10)
+    (path,) = write_spectrum(tmp_path / "a.dat", task, 0, theta[0], x[0], sigma[0])
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "taurex3.par").write_text("of another spectrum")
+    assert older_answer(out) is None
+    write_answer(retrieval, retrieval.answer(read_spectrum(path), compared=False, n_draws=200), out)
+    assert not (out / "taurex3.par").exists()
+    assert older_answer(out) == "a.dat retrieved by linear_gaussian/exact/0/0"
 
 
 def test_bounds_are_cut_to_the_prior_and_say_where_the_posterior_touches_it(retrieval, tmp_path):
