@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -21,6 +22,8 @@ GROUPS = {"method": registry.METHODS, "task": registry.TASKS}
 YAML_GROUPS = ("data", "experiment")
 """Groups whose names are those of their YAML files."""
 RUN_CONFIG = "config"
+_WHOLE_NUMBERS = ("seed", "budget", "n_test", "n_draws", "limits.steps")
+_WITH_EXPONENT = re.compile(r"\d+(\.\d*)?[eE]\+?\d{1,2}")
 _MULTIRUN = ("-m", "--multirun")
 _FLAGS = (*_MULTIRUN, "-h", "--help", "--resolve", "--hydra-help")
 _FLAGS_WITH_VALUE = ("-c", "--cfg", "-p", "--package", "-i", "--info", "-cd", "--config-dir")
@@ -74,9 +77,22 @@ def check_overrides(arguments: Sequence[str]) -> None:
 
 
 def options_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with all settings at the end: Hydra's parser takes them in one piece."""
+    """The arguments with all settings at the end, where Hydra's parser takes them in one piece; see `in_full`."""
     settings, options = _sorted(arguments)
-    return [*(word for option in options for word in option), *settings]
+    return [*(word for option in options for word in option), *map(in_full, settings)]
+
+
+def in_full(setting: str) -> str:
+    """``budget=1e4`` as ``budget=10000``: Hydra would name the runs of a sweep by 10000.0."""
+    key, equals, value = setting.partition("=")
+    if key not in _WHOLE_NUMBERS:
+        return setting
+    return f"{key}{equals}{','.join(_whole_in_full(part) for part in value.split(','))}"
+
+
+def _whole_in_full(text: str) -> str:
+    number = float(text) if _WITH_EXPONENT.fullmatch(text) else 0.5
+    return str(int(number)) if number.is_integer() else text
 
 
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

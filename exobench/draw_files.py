@@ -85,6 +85,9 @@ def read_draws(files: Sequence[Path], prior: Path | None, truths: Path | None, n
 _HOW = {"theta_true": " (obs, param), and truths= was not given", "theta": " (obs, draw, param)"}
 
 
+_FORMS = "Draws are HDF5 with datasets theta and theta_true, or NetCDF, whose name ends in .nc (--help shows both)"
+
+
 def _read_hdf5(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Datasets and attributes by name, and a note of what is not read."""
     found: dict[str, Any] = {}
@@ -106,7 +109,8 @@ def _read_hdf5(path: Path) -> tuple[dict[str, Any], list[str]]:
                 else:
                     found.setdefault(name, file.attrs[name])
     except OSError as error:
-        raise ExobenchError(f"{path} cannot be read as HDF5: {error}.") from error
+        why = error if h5py.is_hdf5(path) else f"it is none. {_FORMS}"
+        raise ExobenchError(f"{path} cannot be read as HDF5: {str(why).rstrip('.')}.") from error
     if unread:
         notes.append(f"not read from {path.name}: {', '.join(sorted(unread))}")
     return found, notes

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from exobench.draw_tables import PriorBox, read_truths
 from exobench.errors import ExobenchError
+from exobench.sampling.psis import quiet_arviz
 
 Array = NDArray[np.float64]
 
@@ -48,13 +50,12 @@ def read_netcdf(files: Sequence[Path], box: PriorBox, truths: Path | None) -> di
 
 
 def _read_one(path: Path, box: PriorBox, *, with_truth: bool) -> dict[str, Array]:
-    import arviz
-
     try:
-        data = arviz.from_netcdf(str(path))
+        data = quiet_arviz().from_netcdf(str(path))
         groups = {name: data[name].load() for name in data.groups()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ExobenchError(f"{path} cannot be read as NetCDF of the InferenceData layout: {error}.") from error
+        why = error if h5py.is_hdf5(path) else "it is no NetCDF-4 file, such as ArviZ writes with to_netcdf"
+        raise ExobenchError(f"{path} cannot be read as NetCDF of the InferenceData layout: {why}.") from error
     if "posterior" not in groups:
         raise ExobenchError(f"{path} has no group posterior; it has {', '.join(groups) or 'none'}.")
     found = {"theta": _theta(groups["posterior"], box, path)}

@@ -39,6 +39,6 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> ExobenchError:
         The error, to be raised by the caller; it names the nearest match and every valid name.
     """
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name, names, n=1) or [each for each in names if name and each.startswith(name)]
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return ExobenchError(f"there is no {kind} '{name}'.{hint} Valid: {', '.join(names) or 'none'}.")

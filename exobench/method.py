@@ -85,6 +85,8 @@ class AbstractMethod(abc.ABC):
     trains_in_parallel: ClassVar[bool] = False
     """Whether several processes may call ``fit`` together, as under torchrun: all learning goes through
     ``exobench.training.engine.train``, and nothing else is written or depends on the process."""
+    if_weights_are_uneven: ClassVar[str] = ""
+    """What helps where the weighted draws of some spectra count for too few to be scored; said of runs with such."""
     spectra_per_call: ClassVar[int] = 1000
     """Spectra handed to ``sample`` at a time. Each answer is kept on disk, so a method that is slow on each spectrum
     takes few at a time and loses little when it is cut off."""

@@ -86,8 +86,19 @@ def parse(arguments: Sequence[str]) -> ScoreRequest:
     request = ScoreRequest(tuple(files), values)
     for path in (*files, request.path("prior"), request.path("truths")):
         if path is not None and not path.is_file():
-            raise ExobenchError(f"{path}: there is no such file.")
+            raise _no_file(path)
     return request
+
+
+def _no_file(path: Path) -> ExobenchError:
+    """Says what is wrong with a path that is no file; of a run's folder, which file is meant."""
+    if not path.is_dir():
+        return ExobenchError(f"{path}: there is no such file.")
+    from exobench.results import DRAWS
+
+    if (path / DRAWS).is_file():
+        return ExobenchError(f"{path} is a folder; name the file of draws in it: {path / DRAWS}.")
+    return ExobenchError(f"{path} is a folder, and there is no {DRAWS} in it; name a file (--help shows which).")
 
 
 def _run(request: ScoreRequest) -> None:

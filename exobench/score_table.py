@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from exobench.draw_files import DrawSet
 from exobench.metrics.calibration import Verdict
 from exobench.metrics.catalogue import find_metric
+from exobench.metrics.rank_metrics import what_the_badge_covers
 from exobench.metrics.score import Score
 from exobench.report.wording import plus_minus
 from exobench.text_table import aligned
@@ -49,6 +50,7 @@ def score_lines(scores: Sequence[Score], names: Sequence[str], calibration: str)
         "",
         *_parameter_tables(scores, names, reasons),
         calibration,
+        what_the_badge_covers(scores),
         *(f"[{number}] {reason}" for number, reason in enumerate(reasons, start=1)),
     ]
 

@@ -16,7 +16,7 @@ from exobench.draw_densities import part_quantities
 from exobench.drawing import Drawn
 from exobench.method import AbstractMethod
 from exobench.metrics.aggregate import aggregate
-from exobench.metrics.calibration import calibration_verdict
+from exobench.metrics.calibration import calibration_verdict, lacks_ranks
 from exobench.metrics.inputs import ScoringInputs
 from exobench.metrics.per_spectrum import per_spectrum
 from exobench.metrics.regions import NOISE_KEY, noise_level_ppm
@@ -65,7 +65,12 @@ def score_draws(
         table = per_spectrum(inputs, rng_for(*identity, "score"))
     table[NOISE_KEY] = noise_level_ppm(test.sigma)
     table |= log_bayes_factor or {}
-    return write_scores(table, task, folder) | {"draw_densities": note}
+    found = write_scores(table, task, folder)
+    if lacks_ranks(table["rank"]):
+        reason = str(found["calibration"]["reason"]).rstrip(".")
+        advice = f". What helps: {method.if_weights_are_uneven}" if method.if_weights_are_uneven else ""
+        log.warning("%s: %s%s.", method.registered_name, reason, advice)
+    return found | {"draw_densities": note}
 
 
 def scoring_inputs(

@@ -37,6 +37,9 @@ class Importance(AbstractMethod):
     capabilities: ClassVar[Capability] = Capability.NEEDS_LIKELIHOOD | Capability.AMORTISED | Capability.MISSING_BINS
     default_n_test: ClassVar[int] = 100
     default_n_draws: ClassVar[int] = 2000
+    if_weights_are_uneven: ClassVar[str] = (
+        "method=smc leads the same proposal to the posterior in stages; a larger method.n_proposal weighs more draws"
+    )
     spectra_per_call: ClassVar[int] = 1
 
     def __init__(

@@ -12,7 +12,7 @@ from exobench.metrics.calibration import MISSING_SHARE
 from exobench.metrics.catalogue import METRICS
 from exobench.metrics.inputs import check_box
 from exobench.metrics.metric import Metric
-from exobench.metrics.per_spectrum import MIN_ESS, PART_KEY, PART_KEYS
+from exobench.metrics.per_spectrum import PART_KEY, PART_KEYS, WHY_NO_RANK
 from exobench.metrics.quantities import with_pairs
 from exobench.metrics.score import Score
 from exobench.metrics.statistics import SpectrumTable
@@ -29,14 +29,12 @@ _ABSENT = {
     "predictive_p": "the likelihood of the draws was not given",
 }
 
-_FEW = f"weighted draws with an effective sample size below {MIN_ESS}, or no finite draw"
-
 _WHY_MISSING = {
-    "rank": _FEW,
-    "pair_rank": _FEW,
-    "log_prob_rank": f"{_FEW}, or a density that is NaN",
-    "log_likelihood_rank": f"{_FEW}, or a likelihood that is NaN",
-    "tarp_rank": _FEW,
+    "rank": WHY_NO_RANK,
+    "pair_rank": WHY_NO_RANK,
+    "log_prob_rank": f"{WHY_NO_RANK}, or a density that is NaN",
+    "log_likelihood_rank": f"{WHY_NO_RANK}, or a likelihood that is NaN",
+    "tarp_rank": WHY_NO_RANK,
     "predictive_p": "no finite draw, or a likelihood that is NaN",
     "z": "no spread of the draws, or no finite draw",
     "sd": "fewer than two finite draws",

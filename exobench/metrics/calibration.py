@@ -10,6 +10,7 @@ import scipy
 from numpy.typing import NDArray
 
 from exobench.errors import ExobenchError
+from exobench.metrics.per_spectrum import WHY_NO_RANK
 
 Array = NDArray[np.float64]
 
@@ -130,8 +131,9 @@ def calibration_verdict(ranks: Array, names: tuple[str, ...]) -> Verdict:
     """
     kept, n_missing = complete_ranks(ranks)
     n_obs = len(kept)
-    if n_missing > MISSING_SHARE * len(ranks):
-        return Verdict("undefined", f"{n_missing} of {len(ranks)} spectra have no rank.", n_obs, None, (), ())
+    if lacks_ranks(ranks):
+        reason = f"{n_missing} of {len(ranks)} spectra have no rank: {WHY_NO_RANK}."
+        return Verdict("undefined", reason, n_obs, None, (), ())
     if n_obs < MIN_OBS_VERDICT:
         reason = f"{n_obs} spectra; the badge needs {MIN_OBS_VERDICT}."
         return Verdict("undefined", reason, n_obs, None, (), ())
@@ -139,23 +141,38 @@ def calibration_verdict(ranks: Array, names: tuple[str, ...]) -> Verdict:
     covered = np.rint(coverage_curve(kept, levels[:, 0]) * n_obs)
     family = np.concatenate([ks_uniform(kept)[1][None], _binomial_p(covered, n_obs, levels)])
     adjusted = holm(family)
-    test, column = np.unravel_index(int(np.argmin(adjusted)), adjusted.shape)
-    smallest = float(adjusted[test, column])
-    label = ("uniform ranks", *(f"{100 * level:.0f} % coverage" for level in VERDICT_LEVELS))[int(test)]
+    smallest = float(adjusted.min())
     status: Literal["pass", "warn", "fail"] = (
         "fail" if smallest < FAIL_BELOW else "warn" if smallest < WARN_BELOW else "pass"
     )
     z = (covered - n_obs * levels) / np.sqrt(n_obs * levels * (1.0 - levels))
-    reason = f"smallest family-wise p is {smallest:.2g}: {label} of {names[int(column)]}, {n_obs} spectra."
+    reason = f"{_what_decided(family, smallest, names)}, {n_obs} spectra."
     return Verdict(
         status, reason, n_obs, smallest, tuple(adjusted[0].tolist()), tuple(tuple(row) for row in z.tolist())
     )
+
+
+def _what_decided(p_values: Array, smallest: float, names: tuple[str, ...]) -> str:
+    """The smallest family-wise p-value and the test of which it is, p_values being the raw ones, (test, param).
+
+    Holm's correction makes ties, of which the raw p-value alone is the test that decided; at 1 none did.
+    """
+    if smallest >= 1.0:
+        return "every family-wise p is 1"
+    test, column = np.unravel_index(int(np.argmin(p_values)), p_values.shape)
+    label = ("uniform ranks", *(f"{100 * level:.0f} % coverage" for level in VERDICT_LEVELS))[int(test)]
+    return f"smallest family-wise p is {smallest:.2g}: {label} of {names[int(column)]}"
 
 
 def complete_ranks(ranks: Array) -> tuple[Array, int]:
     """Ranks of the spectra that have them all, and the number of the others."""
     complete = ~np.isnan(ranks).any(axis=1)
     return ranks[complete], int(np.sum(~complete))
+
+
+def lacks_ranks(ranks: Array) -> bool:
+    """Whether too many spectra have no rank for calibration to be judged."""
+    return complete_ranks(ranks)[1] > MISSING_SHARE * len(ranks)
 
 
 def _binomial_p(covered: Array, n_obs: int, levels: Array) -> Array:

@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 MIN_ESS = 200
 """Weighted draws give a rank only from this effective sample size on."""
 
+WHY_NO_RANK = f"weighted draws with an effective sample size below {MIN_ESS}, or no finite draw"
+
 JOINT_RANKS = ("log_prob_rank", "log_likelihood_rank", "tarp_rank")
 """Ranks of one quantity each, beside those of pairs of parameters."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exobench.metrics import statistics as st
-from exobench.metrics.calibration import holm, ks_uniform
+from exobench.metrics.calibration import WARN_BELOW, holm, ks_uniform
 from exobench.metrics.metric import Metric
+from exobench.metrics.score import Score
 
 Array = NDArray[np.float64]
 
@@ -143,3 +144,24 @@ PREDICTIVE_METRICS: tuple[Metric, ...] = (
     ),
 )
 """Whether the draws explain the spectra."""
+
+
+JOINT_TESTS = tuple(metric.name for metric in RANK_METRICS if metric.name.endswith("_p"))
+"""p-values of all parameters together, of which the badge of calibration knows nothing."""
+
+
+def what_the_badge_covers(scores: Sequence[Score]) -> str:
+    """What the badge of calibration is about, and the tests beside it that an exact posterior would rarely give.
+
+    Args:
+        scores: of the run that has the badge.
+    """
+    low = [
+        f"{score.metric} {score.value:.2g}"
+        for score in scores
+        if score.metric in JOINT_TESTS and score.value is not None and score.value < WARN_BELOW
+    ]
+    covers = "The badge covers ranks and coverage of each parameter by itself"
+    if not low:
+        return f"{covers}, not the tests of all parameters together."
+    return f"{covers}. Of the tests of all parameters together, below {WARN_BELOW:g}: {', '.join(low)}."

@@ -253,7 +253,7 @@ def limit_table(record: RunRecord) -> str:
     lines = [["score", "of", *names]]
     for (metric, of), cells in entries.items():
         shown = [cells[None]] if None in cells else [cells[name] for name in names]
-        lines.append([metric, of, *(f"{cell['value']:.4f} +- {cell['standard_error']:.4f}" for cell in shown)])
+        lines.append([metric, of, *(f"{cell['value']:.4f} ± {cell['standard_error']:.4f}" for cell in shown)])
     text = aligned(lines)
     text.append(f"{record['n_test']} spectra: {json.dumps(limit['n_by_source'])}")
     if limit.get("doubtful"):

@@ -15,7 +15,7 @@ HEADER = (
     "status",
     "rerun",
     "ln Z",
-    "+-",
+    "±",
     "difference",
     "limit",
     "C2ST",
@@ -65,7 +65,7 @@ def _summary(published: Published) -> list[str]:
     ]
     if "mean_z" in found:
         lines.append(
-            f"log-evidence agrees on {found['n_evidence_agrees']}; z: mean {found['mean_z']:.2f} +- "
+            f"log-evidence agrees on {found['n_evidence_agrees']}; z: mean {found['mean_z']:.2f} ± "
             f"{found['mean_z_standard_error']:.2f}, spread {found['spread_z']:.2f}; largest difference "
             f"{found['largest_difference']:.3f}"
         )

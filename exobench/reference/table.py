@@ -133,7 +133,7 @@ def _cells(run: str, numbers: dict[str, Any]) -> tuple[str, ...]:
     z = ("-", "-")
     if evidence:
         mean, spread = (
-            f"{evidence[key]:.2f} +- {evidence[f'{key}_standard_error']:.2f}" for key in ("mean_z", "spread_z")
+            f"{evidence[key]:.2f} ± {evidence[f'{key}_standard_error']:.2f}" for key in ("mean_z", "spread_z")
         )
         z = (mean, spread)
     if "c2st_mean" not in numbers:
@@ -153,4 +153,4 @@ def _cells(run: str, numbers: dict[str, Any]) -> tuple[str, ...]:
 
 def _with_error(numbers: dict[str, Any], name: str) -> str:
     error = numbers[f"{name}_standard_error"]
-    return f"{numbers[f'{name}_mean']:.4f}" + ("" if error is None else f" +- {error:.4f}")
+    return f"{numbers[f'{name}_mean']:.4f}" + ("" if error is None else f" ± {error:.4f}")

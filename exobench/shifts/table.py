@@ -44,11 +44,11 @@ def _cells(content: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         name,
         _energy(content),
-        "-" if change is None else f"{change['difference']:+.4f} +- {change['standard_error']:.4f}",
+        "-" if change is None else f"{change['difference']:+.4f} ± {change['standard_error']:.4f}",
         " / ".join(_mean_percent(content, metric) for metric in HIT_RATES),
         _range(content, "coverage_68"),
         _range(content, "coverage_95"),
-        "-" if auroc["value"] is None else f"{auroc['value']:.3f} +- {auroc['standard_error']:.3f}",
+        "-" if auroc["value"] is None else f"{auroc['value']:.3f} ± {auroc['standard_error']:.3f}",
         _energy(exact) + _beyond(exact),
         _range(exact, "coverage_68"),
     )
@@ -59,12 +59,12 @@ def _beyond(exact: Mapping[str, Any]) -> str:
     if "energy_score_beyond_exact" not in exact:
         return ""
     beyond = exact["energy_score_beyond_exact"]
-    return f" ({exact['n_compared']}; run {beyond['difference']:+.4f} +- {beyond['standard_error']:.4f})"
+    return f" ({exact['n_compared']}; run {beyond['difference']:+.4f} ± {beyond['standard_error']:.4f})"
 
 
 def _energy(content: Mapping[str, Any]) -> str:
     found = [s for s in content.get("scores", []) if s["metric"] == "energy_score" and s["value"] is not None]
-    return f"{found[0]['value']:.4f} +- {found[0]['standard_error']:.4f}" if found else "-"
+    return f"{found[0]['value']:.4f} ± {found[0]['standard_error']:.4f}" if found else "-"
 
 
 def _mean_percent(content: Mapping[str, Any], metric: str) -> str:

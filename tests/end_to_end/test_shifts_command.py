@@ -46,7 +46,7 @@ def energy(record):
 def test_every_shift_leaves_a_record_or_a_reason(finished, data_root, capsys):
     main([str(finished / "npe"), f"shift={SHIFTS}", f"paths.data={data_root}"])
     shown = capsys.readouterr().out
-    for word in ("none", "noise_truly_double", "outliers_1pct", "AUROC", "not available: cloud_1e3pa: task"):
+    for word in ("none", "noise_truly_double", "outliers_1pct", "AUROC", "±", "not available: cloud_1e3pa: task"):
         assert word in shown, shown
     unshifted, folder = content(finished, "npe", "none")
     assert unshifted["n_test"] == 120

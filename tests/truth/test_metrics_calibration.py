@@ -153,6 +153,9 @@ def test_one_percent_of_spectra_may_lack_a_rank_and_is_named():
     arrays["rank"][:11] = np.nan
     scores = [s for s in aggregate(arrays, NAMES, LOW, HIGH, n_bootstrap=10) if s.metric == "coverage_68"]
     assert [s.status for s in scores] == ["undefined"] * 2
+    verdict = calibration_verdict(arrays["rank"], NAMES)
+    assert (verdict.status, verdict.n_obs) == ("undefined", 989)
+    assert verdict.reason == "11 of 1000 spectra have no rank: " + scores[0].reason.split(": ")[1] + "."
 
 
 def test_the_prior_is_calibrated():
@@ -189,3 +192,20 @@ def test_verdict_names_what_decided():
     assert verdict.status == "fail"
     assert "uniform ranks of b" in verdict.reason
     assert verdict.ks_p[0] > 0.01 > verdict.ks_p[1]
+
+
+def test_of_tests_that_holm_ties_the_one_with_the_smallest_raw_p_is_named():
+    """Each column is a little off, b a little more: after Holm's correction the p-values of both are the same."""
+    even = (np.arange(1000) + 0.5) / 1000
+    ranks = np.stack([even**1.14, even**1.1401], axis=1)
+    raw = ks_uniform(ranks)[1]
+    verdict = calibration_verdict(ranks, NAMES)
+    assert raw[1] < raw[0]
+    assert verdict.ks_p[0] == verdict.ks_p[1] == verdict.smallest_p < 0.2
+    assert "uniform ranks of b" in verdict.reason
+
+
+def test_a_verdict_that_nothing_stood_against_names_no_parameter():
+    verdict = calibration_verdict(np.repeat((np.arange(1000)[:, None] + 0.5) / 1000, 2, axis=1), NAMES)
+    assert (verdict.status, verdict.smallest_p) == ("pass", 1.0)
+    assert verdict.reason == "every family-wise p is 1, 1000 spectra."

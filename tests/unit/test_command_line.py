@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from exobench.__main__ import main
+from exobench.command_line import options_first
 
 QUICK = ["method=prior", "task=linear_gaussian", "n_test=25", "workers=1"]
 
@@ -100,3 +102,22 @@ def test_several_runs_in_one_call_go_on_after_a_wrong_one(tmp_path):
     assert done.returncode == 2
     assert "budget=3" in done.stderr
     assert len(list(tmp_path.rglob("run.json"))) >= 1
+    assert re.search(r"#1 : .*\bbudget=1000( |$)", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("budget=1e4", "budget=10000"),
+        ("budget=300,1e3,2.5e3", "budget=300,1000,2500"),
+        ("budget=1E+05", "budget=100000"),
+        ("budget=1500.5", "budget=1500.5"),
+        ("budget=1.55e1", "budget=1.55e1"),
+        ("budget=choice(1e3,1e4)", "budget=choice(1e3,1e4)"),
+        ("budget=many", "budget=many"),
+        ("limits.seconds=1e2", "limits.seconds=1e2"),
+        ("method.rate=1e4", "method.rate=1e4"),
+    ],
+)
+def test_whole_numbers_alone_are_written_in_full(given, shown):
+    assert options_first([given]) == [shown]

@@ -253,9 +253,14 @@ def test_some_nan_draws_are_left_out_and_counted(tmp_path):
         (["n_obs=3"], "name a file of draws"),
         (["d.h5", "prior=nothing.csv"], "nothing.csv: there is no such file"),
         (["d.h5", "prior=text.h5"], "lacks name, low, high"),
-        (["text.h5"], "cannot be read as HDF5"),
+        (["text.h5"], "cannot be read as HDF5: it is none. Draws are HDF5 with datasets theta and theta_true, or"),
+        (["cut.h5"], "cannot be read as HDF5: Unable to"),
+        (["run"], "run is a folder; name the file of draws in it: run/draws.h5."),
+        (["empty"], "empty is a folder, and there is no draws.h5 in it"),
+        (["d.h5", "prior=empty"], "empty is a folder"),
         (["text.nc"], "prior=FILE.csv"),
-        (["text.nc", "prior=prior.csv"], "cannot be read as NetCDF"),
+        (["text.nc", "prior=prior.csv"], "InferenceData layout: it is no NetCDF-4 file, such as ArviZ writes"),
+        (["cut.nc", "prior=prior.csv"], "InferenceData layout: Unable to"),
         (["d.h5", "truths=t.csv"], "has no column radius_rjup"),
         (["d.h5", "truths=text.h5"], "theta_true"),
         (["d.h5", "out=d.h5"], "cannot be written"),
@@ -267,6 +272,11 @@ def test_wrong_arguments_end_with_one_line(tmp_path, monkeypatch, capsys, argume
     write_prior(tmp_path / "prior.csv")
     Path("text.h5").write_text("plain text\n")
     Path("text.nc").write_text("plain text\n")
+    for cut in ("cut.h5", "cut.nc"):
+        Path(cut).write_bytes(Path("d.h5").read_bytes()[:3000])
+    for folder in ("run", "empty"):
+        Path(folder).mkdir()
+    write_hdf5(tmp_path / "run" / "draws.h5")
     Path("t.csv").write_text("log10_h2o\n-3\n")
     with pytest.raises(SystemExit) as end:
         main(arguments)

@@ -11,9 +11,11 @@ from exobench.data.source import PromisedSpectra, open_data
 from exobench.draw_densities import part_quantities
 from exobench.drawing import Drawn
 from exobench.method import Capability
+from exobench.registry import METHODS, names
 from exobench.results import read_arrays
 from exobench.scoring import score_draws
 from exobench.task import TaskRequest
+from exobench_baselines.importance.method import Importance
 from exobench_tasks.linear_gaussian.task import build
 
 N_OBS, N_DRAWS = 400, 60
@@ -120,6 +122,23 @@ def test_draws_outside_the_prior_have_likelihood_zero(problem):
     assert (fields["log_likelihood"][(named == 1.5) & (fields["part_draw"] >= 0)] == -np.inf).all()
     assert ((fields["part_draw"] >= 0).sum(axis=1) == N_DRAWS - 1).all()
     assert not np.isnan(fields["log_likelihood"]).any()
+
+
+def test_uneven_weights_are_told_of_with_what_the_method_knows_to_help(problem, tmp_path, caplog):
+    task, test, theta = problem
+    uneven = np.zeros(theta.shape[:2])
+    uneven[:8, 0] = 1.0
+    few = replace(drawn(theta), log_weight=uneven)
+    scored = score_draws(task, test, few, Importance(), Exact(task), ("seed",), tmp_path)
+    why = "8 of 400 spectra have no rank: weighted draws with an effective sample size below 200, or no finite draw"
+    assert scored["calibration"]["reason"] == f"{why}."
+    (line,) = [each.getMessage() for each in caplog.records if "no rank" in each.getMessage()]
+    assert line.startswith(f"importance: {why}. What helps: method=smc")
+    assert "smc" in names(METHODS)
+    assert "n_proposal" in line
+    caplog.clear()
+    score_draws(task, test, drawn(theta), Importance(), Exact(task), ("seed",), tmp_path)
+    assert "no rank" not in caplog.text
 
 
 def test_imported_spectra_have_no_likelihood(problem, tmp_path):

@@ -87,6 +87,8 @@ def test_runs_beside_the_closed_form(runs, tmp_path, capsys):
     shown = capsys.readouterr()
     assert "is 'skipped'" in shown.err
     assert "linear_gaussian/good/a/0" in shown.out
+    numbers = found["good"]["summary"]
+    assert f"{numbers['c2st_mean']:.4f} ± {numbers['c2st_standard_error']:.4f}" in shown.out
 
 
 def test_a_run_beside_another_run(runs, tmp_path):

@@ -1,6 +1,7 @@
 """Reference posteriors as files, the two samplers behind them, and the row "exact", through the commands."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -157,7 +158,9 @@ def test_the_exact_row_and_the_gaps_to_it(runs, test_set, task, tmp_path, capsys
     assert energy["share_low"] <= energy["share"] <= energy["share_high"]
     hits = [row for row in rows if row["metric"] == "hit_rate_1" and row["of"] == "best"]
     assert all(not row["reached"] for row in hits)
-    assert "skill" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "skill" in shown
+    assert re.search(r"energy_score .*\d ± 0\.\d", shown)
 
 
 def test_rows_are_drawn_once_and_as_a_run_would(task, test_set, tmp_path):

@@ -246,6 +246,9 @@ def test_the_ceiling_is_held_against_the_first_on_the_spectra_that_it_has(tmp_pa
     assert difference.mean() < -3 * difference.std() / 5
     assert not row["behind_as_shown"].startswith("tie")
     assert "both on the 25 spectra of the exact posterior" in task_pages(index)[0].text
+    table = index.read_text(encoding="utf-8").split('class="leaders"')[1].split("</table>")[0]
+    assert f'{row["behind_as_shown"]}<span class="apart">against gauss, on 25 spectra</span>' in table
+    assert f"{row['energy_score']:.4f}" not in table, "a mean over other spectra than those of the other rows"
 
 
 def test_the_first_page_shows_the_best_run_of_each_method(tmp_path):

@@ -174,11 +174,25 @@ def test_show_says_what_a_run_is(runs, capsys):
     energy = scores["energy_score", None]
     assert plus_minus(energy["value"], energy["standard_error"]) in shown
     assert f"Calibration: {record['calibration']['status']}" in shown
+    assert "The badge covers ranks and coverage of each parameter by itself" in shown
     assert "300 simulations" in shown
     assert record["versions"]["torch"] in shown
     energy = record.per_spectrum()["energy_score"]
     (line,) = [line for line in shown.splitlines() if line.startswith("spectrum ")]
     assert [int(word) for word in line.split()[1:]] == np.argsort(-energy, kind="stable")[:5].tolist()
+
+
+def test_low_p_values_that_the_badge_knows_nothing_of_are_named_beside_it(runs, capsys):
+    """That the prior does not look at the spectra, its likelihoods tell, and no rank of a parameter."""
+    record = runs["prior"]
+    scores = {score["metric"]: score for score in record["scores"] if score["parameter"] is None}
+    assert scores["sbc_log_likelihood_p"]["value"] < 0.01 < scores["sbc_pairs_p"]["value"]
+    show.main([str(record.folder)])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("The badge covers")]
+    before, low = line.split("below 0.01: ")
+    assert "tests of all parameters together" in before
+    assert f"sbc_log_likelihood_p {scores['sbc_log_likelihood_p']['value']:.2g}" in low
+    assert "sbc_pairs_p" not in low
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(runs):

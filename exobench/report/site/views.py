@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from exobench.metrics.rank_metrics import what_the_badge_covers
 from exobench.report.artwork import Artwork, artwork
 from exobench.report.cache import Cache
 from exobench.report.entries import Entry
@@ -90,6 +91,11 @@ class RunView:
     art: Artwork
     regions: RegionSheet | None
     drawing: Drawing
+
+    @property
+    def badge_covers(self) -> str:
+        """What the badge of calibration is about, and low p-values beside it."""
+        return what_the_badge_covers(self.entry.stored_scores)
 
     @property
     def unknown(self) -> list[str]:
