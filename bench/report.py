@@ -49,6 +49,8 @@ def processor_seconds() -> float:
 def make_records(runs: Path, n_records: int, folder: Path) -> None:
     """Copies of the finished runs in turn, until there are so many."""
     found = sorted(runs.glob(f"*/*/*/*/{RECORD}"))
+    if not found:
+        raise SystemExit(f"{runs} holds no finished run; name a folder of runs, such as reports/benchmark.")
     rng = np.random.default_rng(0)
     for number in range(n_records):
         source = found[number % len(found)].parent

@@ -91,7 +91,9 @@ def in_full(setting: str) -> str:
 
 
 def _whole_in_full(text: str) -> str:
-    number = float(text) if _WITH_EXPONENT.fullmatch(text) else 0.5
+    if not _WITH_EXPONENT.fullmatch(text):
+        return text
+    number = float(text)
     return str(int(number)) if number.is_integer() else text
 
 

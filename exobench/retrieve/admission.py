@@ -36,7 +36,7 @@ def why_not_for_science(task: Task, spectrum: Observed, *, simulated: bool, demo
         ExobenchError: the spectrum is real, the run's opacities are not, and nobody asked for a demonstration; or it
             was simulated for another task, and the run's is no atmosphere.
     """
-    _check_kind(task, spectrum, simulated)
+    _check_simulated_for(task, spectrum, simulated)
     if simulated or spectrum.simulated is not None or task.simulator.describe().get("opacity_source") == _FROM_FILES:
         return None
     if not demo:
@@ -48,7 +48,7 @@ def why_not_for_science(task: Task, spectrum: Observed, *, simulated: bool, demo
     return f"a real spectrum, and a run trained on {_physics(task)}"
 
 
-def _check_kind(task: Task, spectrum: Observed, simulated: bool) -> None:
+def _check_simulated_for(task: Task, spectrum: Observed, simulated: bool) -> None:
     other = re.match(r"exobench, task (\w+)", spectrum.simulated or "")
     if simulated or other is None or other[1] == task.name or _is_atmosphere(task):
         return
@@ -63,8 +63,7 @@ def _is_atmosphere(task: Task) -> bool:
 
 
 def _physics(task: Task) -> str:
-    source = task.simulator.describe().get("opacity_source")
-    return "the embedded band model" if source else f"{task.name}, which is no atmosphere"
+    return "the embedded band model" if _is_atmosphere(task) else f"{task.name}, which is no atmosphere"
 
 
 @dataclass(frozen=True)
@@ -152,14 +151,13 @@ def check_missing_bins(method: AbstractMethod, rebinned: Rebinned) -> None:
         )
 
 
-def check_units(spectrum: Observed, x: Array, sigma: Array, depth: Array) -> None:
+def check_units(spectrum: Observed, x: Array, depth: Array) -> None:
     """Refuses depths that are far from the training spectra and would be near them in another unit, and errors that are
     larger than depths.
 
     Args:
         spectrum: says which unit its numbers were taken for.
         x: depths in the task's bins, (bin,), NaN where missing.
-        sigma: their errors, (bin,).
         depth: of training or validation spectra, (n, bin); no check where these are no transit depths.
 
     Raises:

@@ -172,7 +172,7 @@ class Retrieval:
         mark = why_not_for_science(task, spectrum, simulated=simulated, demo=demo)
         star = find_star(task, star_radius_rsun, setup)
         rebinned = rebin(spectrum.scaled(star.factor) if star is not None else spectrum, task.bin_edges_um)
-        check_units(spectrum, rebinned.x, rebinned.sigma, self.known.depth)
+        check_units(spectrum, rebinned.x, self.known.depth)
         check_missing_bins(self.run.method, rebinned)
         x, sigma = rebinned.x[None], rebinned.sigma[None]
         rng = rng_for(*self.run.identity, "retrieve", seed)

@@ -25,7 +25,7 @@ def spectrum(folder, *, depth=DEPTH, sigma=SIGMA, titles="wavelength,depth,error
 
 
 def check(read):
-    check_units(read, read.depth, read.sigma, KNOWN)
+    check_units(read, read.depth, KNOWN)
 
 
 @pytest.mark.parametrize("depth", [DEPTH, 1.9 * DEPTH, 0.45 * DEPTH, 30 * DEPTH, 1e-6 * DEPTH * 40])
